@@ -59,6 +59,8 @@ export interface TopologySpec {
   readonly nodesPerRack: number;
   /** Parallel links between two directly joined chips. */
   readonly linksPerPair: number;
+  /** Dragonfly: ports a chip may use towards other nodes; all that its node leaves free where absent. */
+  readonly globalPortsPerChip?: number;
   /** For "edges": joined chip pairs; each takes `linksPerPair` ports of both. */
   readonly edges?: readonly (readonly [number, number])[];
 }

@@ -1,0 +1,186 @@
+// A small language for the shape of a JSON document: what a target file may hold, and a reader that reports every problem at once with
+// its JSON path. A number may be {"value": …, "source": …}; "$source" in an object speaks for all numbers in it that name none. Knows no target.
+import { diagnostic } from "../diag/codes.ts";
+import type { Diagnostic } from "../diag/diagnostic.ts";
+import { didYouMean } from "../diag/suggest.ts";
+
+export type Shape =
+  | { readonly kind: "number"; readonly whole: boolean; readonly min: number; readonly max: number }
+  | { readonly kind: "text" }
+  | { readonly kind: "flag" }
+  | { readonly kind: "choice"; readonly of: readonly (string | number)[] }
+  | { readonly kind: "list"; readonly of: Shape; readonly min: number; readonly max: number }
+  | { readonly kind: "pair"; readonly of: Shape }
+  | { readonly kind: "orNull"; readonly of: Shape }
+  | {
+      readonly kind: "object";
+      readonly fields: Readonly<Record<string, Shape>>;
+      readonly optional: Readonly<Record<string, Shape>>;
+    };
+
+/** The TypeScript type of what a shape reads. */
+export type ValueOf<S> = S extends { readonly kind: "number" }
+  ? number
+  : S extends { readonly kind: "text" }
+    ? string
+    : S extends { readonly kind: "flag" }
+      ? boolean
+      : S extends { readonly kind: "choice"; readonly of: readonly (infer C)[] }
+        ? C
+        : S extends { readonly kind: "list"; readonly of: infer E }
+          ? readonly ValueOf<E>[]
+          : S extends { readonly kind: "pair"; readonly of: infer E }
+            ? readonly [ValueOf<E>, ValueOf<E>]
+            : S extends { readonly kind: "orNull"; readonly of: infer E }
+              ? ValueOf<E> | null
+              : S extends { readonly kind: "object"; readonly fields: infer F; readonly optional: infer O }
+                ? { readonly [K in keyof F]: ValueOf<F[K]> } & { readonly [K in keyof O]?: ValueOf<O[K]> }
+                : never;
+
+export const whole = (min: number, max: number) => ({ kind: "number", whole: true, min, max }) as const;
+export const real = (min: number, max: number) => ({ kind: "number", whole: false, min, max }) as const;
+export const text = { kind: "text" } as const;
+export const flag = { kind: "flag" } as const;
+export const choice = <const C extends readonly (string | number)[]>(of: C) => ({ kind: "choice", of }) as const;
+export const list = <const S extends Shape>(of: S, min: number, max: number) =>
+  ({ kind: "list", of, min, max }) as const;
+export const pair = <const S extends Shape>(of: S) => ({ kind: "pair", of }) as const;
+export const orNull = <const S extends Shape>(of: S) => ({ kind: "orNull", of }) as const;
+export const object = <
+  const F extends Readonly<Record<string, Shape>>,
+  const O extends Readonly<Record<string, Shape>>,
+>(
+  fields: F,
+  optional: O,
+) => ({ kind: "object", fields, optional }) as const;
+
+/** What reading gathers beside the value. */
+export interface ReadNotes {
+  readonly problems: Diagnostic[];
+  /** JSON path of each number (or list of numbers) -> its source. */
+  readonly sources: Record<string, string>;
+}
+
+export function isRecord(json: unknown): json is Readonly<Record<string, unknown>> {
+  return typeof json === "object" && json !== null && !Array.isArray(json);
+}
+
+/** A JSON value as a message shows it. */
+export function shown(json: unknown): string {
+  if (json === undefined) return "nothing";
+  const printed = JSON.stringify(json) ?? String(json);
+  return printed.length > 40 ? `${printed.slice(0, 37)}…` : printed;
+}
+
+const pathOf = (parent: string, key: string): string => (parent === "" ? key : `${parent}.${key}`);
+const named = (path: string): string => (path === "" ? "the target" : path);
+
+function problem(notes: ReadNotes, path: string, expected: string, found: unknown, help?: string): undefined {
+  notes.problems.push(diagnostic("LPU3005", `${named(path)}: must be ${expected}, is ${shown(found)}`, { help }));
+  return undefined;
+}
+
+/** Takes {"value": …, "source": …} apart. */
+function unwrap(
+  json: unknown,
+  path: string,
+  source: string | undefined,
+  notes: ReadNotes,
+): [unknown, string | undefined] {
+  if (!isRecord(json) || !Object.hasOwn(json, "value")) return [json, source];
+  for (const key of Object.keys(json)) {
+    if (key !== "value" && key !== "source") unknownField(notes, path, key, ["value", "source"]);
+  }
+  const own = json.source;
+  if (own !== undefined && typeof own !== "string") problem(notes, pathOf(path, "source"), "text", own);
+  return [json.value, typeof own === "string" ? own : source];
+}
+
+function unknownField(notes: ReadNotes, path: string, key: string, known: readonly string[]): void {
+  const help = didYouMean(key, known);
+  notes.problems.push(diagnostic("LPU3003", `${named(path)} has no field '${key.slice(0, 60)}'`, { help }));
+}
+
+function expectedNumber(shape: { readonly whole: boolean; readonly min: number; readonly max: number }): string {
+  return `${shape.whole ? "a whole number" : "a number"} from ${shape.min} to ${shape.max}`;
+}
+
+function readLeaf(
+  shape: Exclude<Shape, { readonly kind: "object" | "orNull" }>,
+  json: unknown,
+  path: string,
+  notes: ReadNotes,
+): unknown {
+  switch (shape.kind) {
+    case "number": {
+      const good =
+        typeof json === "number" &&
+        json >= shape.min &&
+        json <= shape.max &&
+        (!shape.whole || Number.isSafeInteger(json));
+      return good ? json : problem(notes, path, expectedNumber(shape), json);
+    }
+    case "text":
+      return typeof json === "string" && json.length > 0 ? json : problem(notes, path, "text", json);
+    case "flag":
+      return typeof json === "boolean" ? json : problem(notes, path, "true or false", json);
+    case "choice": {
+      if (shape.of.some((option) => option === json)) return json;
+      const help = typeof json === "string" ? didYouMean(json, shape.of.map(String)) : undefined;
+      return problem(notes, path, `one of ${shape.of.join(", ")}`, json, help);
+    }
+    case "list": {
+      const size = `a list of ${shape.min} to ${shape.max}`;
+      if (!Array.isArray(json) || json.length < shape.min || json.length > shape.max) {
+        return problem(notes, path, size, json);
+      }
+      return json.map((item: unknown, index) => readShape(shape.of, item, `${path}[${index}]`, undefined, notes));
+    }
+    case "pair": {
+      if (!Array.isArray(json) || json.length !== 2) return problem(notes, path, "a pair", json);
+      return json.map((item: unknown, index) => readShape(shape.of, item, `${path}[${index}]`, undefined, notes));
+    }
+  }
+}
+
+function readObject(
+  shape: Extract<Shape, { readonly kind: "object" }>,
+  json: unknown,
+  path: string,
+  inherited: string | undefined,
+  notes: ReadNotes,
+): unknown {
+  if (!isRecord(json)) return problem(notes, path, "an object", json);
+  const known = [...Object.keys(shape.fields), ...Object.keys(shape.optional)];
+  for (const key of Object.keys(json)) {
+    if (key !== "$source" && !known.includes(key)) unknownField(notes, path, key, known);
+  }
+  const own = json.$source;
+  if (own !== undefined && typeof own !== "string") problem(notes, pathOf(path, "$source"), "text", own);
+  const source = typeof own === "string" ? own : inherited;
+  const value: Record<string, unknown> = {};
+  for (const [key, inner] of Object.entries(shape.fields)) {
+    if (Object.hasOwn(json, key)) value[key] = readShape(inner, json[key], pathOf(path, key), source, notes);
+    else notes.problems.push(diagnostic("LPU3004", `${named(path)} lacks the field '${key}'`));
+  }
+  for (const [key, inner] of Object.entries(shape.optional)) {
+    if (Object.hasOwn(json, key)) value[key] = readShape(inner, json[key], pathOf(path, key), source, notes);
+  }
+  return value;
+}
+
+/** Reads `json` as `shape`; the value is right only if `notes.problems` stayed empty. */
+export function readShape(
+  shape: Shape,
+  json: unknown,
+  path: string,
+  source: string | undefined,
+  notes: ReadNotes,
+): unknown {
+  if (shape.kind === "object") return readObject(shape, json, path, source, notes);
+  if (shape.kind === "orNull") return json === null ? null : readShape(shape.of, json, path, source, notes);
+  const [value, own] = unwrap(json, path, source, notes);
+  const isNumber = shape.kind === "number" || (shape.kind === "list" && shape.of.kind === "number");
+  if (isNumber && own !== undefined) notes.sources[path] = own;
+  return readLeaf(shape, value, path, notes);
+}
