@@ -11,6 +11,171 @@ export interface DiagnosticRow {
 }
 
 export const diagnosticCodes = {
+  LPU1001: {
+    title: "file cannot be read",
+    explain:
+      "The file does not exist, is not a regular file, or the system refused to read it. The message holds the system's reason.",
+    exit: 7,
+  },
+  LPU1002: {
+    title: "file cannot be written",
+    explain:
+      "The system refused to write the file; nothing was left half written. The message holds the system's reason.",
+    exit: 7,
+  },
+  LPU1010: {
+    title: "not a valid ONNX file",
+    explain:
+      "The bytes are not a protobuf message of the ONNX schema: a field is cut off, is longer than the file, or has a wire type the schema never uses. The file was probably truncated, or is not an ONNX model at all.",
+    exit: 1,
+  },
+  LPU1011: {
+    title: "messages nested too deeply",
+    explain:
+      "Graphs, functions or types of the file are nested deeper than any exporter writes. lpuc stops there rather than run out of stack.",
+    exit: 1,
+  },
+  LPU1012: {
+    title: "model has too many parts",
+    explain:
+      "The file lists more nodes, attributes or list elements than lpuc is willing to hold, or a text of absurd length. Weights do not count: they are read from their place in the file.",
+    exit: 1,
+  },
+  LPU1013: {
+    title: "unknown field in the model file",
+    explain:
+      "The file holds a field that this version's schema does not have. It is ignored, and reported because it may change what the model means.",
+    exit: 1,
+  },
+  LPU1014: {
+    title: "no graph in the model",
+    explain:
+      "The file decodes as a model without a graph or without outputs: there is nothing to compile. An empty file looks like this too.",
+    exit: 1,
+  },
+  LPU1020: {
+    title: "bad names in the graph",
+    explain:
+      "A tensor is produced twice, a node or input lacks the name it needs, or two functions share one name. Every tensor of an ONNX graph has one producer.",
+    exit: 1,
+  },
+  LPU1021: {
+    title: "tensor without a producer",
+    explain: "A node or graph output reads a tensor that no node, input or initialiser provides.",
+    exit: 1,
+  },
+  LPU1022: {
+    title: "graph has a cycle",
+    explain: "Some nodes wait for each other's results, or a function calls itself. An ONNX graph is acyclic.",
+    exit: 1,
+  },
+  LPU1023: {
+    title: "tensor contents do not fit its type and shape",
+    explain:
+      "An initialiser has more or fewer bytes than its shape and element type need, a negative or overflowing dimension, or its indices are outside its shape.",
+    exit: 1,
+  },
+  LPU1024: {
+    title: "external data outside the model's folder",
+    explain:
+      "External tensor data must lie in or below the folder of the model file. Absolute paths, `..` and links that lead elsewhere are refused, because a model file is not trusted to name files of the machine.",
+    exit: 1,
+  },
+  LPU1025: {
+    title: "external data cannot be read",
+    explain:
+      "The file that holds a tensor's contents is missing or shorter than the tensor's offset and length say. Was only the .onnx file copied? With --shapes-only no weights are needed.",
+    exit: 7,
+  },
+  LPU1026: {
+    title: "bad opset import",
+    explain: "The model does not say which version of an operator set a node uses, or names one domain twice.",
+    exit: 1,
+  },
+  LPU1201: {
+    title: "wrong number of inputs or outputs",
+    explain:
+      "The node has fewer or more inputs or outputs than its operator takes, or leaves out one that is required.",
+    exit: 1,
+  },
+  LPU1202: {
+    title: "operator does not take this element type",
+    explain:
+      "An input of the node has an element type that the operator does not accept in any version, or types that must agree differ.",
+    exit: 1,
+  },
+  LPU1203: {
+    title: "shapes do not fit the operator",
+    explain:
+      "Ranks, sizes or axes contradict what the operator requires. The message names the shapes that were found; a --dim or --shape binding may be the cause.",
+    exit: 1,
+  },
+  LPU1204: {
+    title: "bad attribute",
+    explain:
+      "An attribute is missing, has another type than the operator declares, a value outside its range, or a name the operator does not have.",
+    exit: 1,
+  },
+  LPU2001: {
+    title: "operator not supported",
+    explain:
+      "lpuc has no row for this operator. `lpuc ops` lists those it compiles. Operators of unknown domains need their definition as a model-local function.",
+    exit: 3,
+  },
+  LPU2002: {
+    title: "opset version not supported",
+    explain:
+      "lpuc reads the default operator set from version 7 on. Convert the model with ONNX's version converter, or export it again.",
+    exit: 3,
+  },
+  LPU2003: {
+    title: "element type not supported",
+    explain:
+      "Texts, complex numbers, sequences, maps and optionals have no place in a machine of numeric streams; some operators take only some element types here.",
+    exit: 3,
+  },
+  LPU2004: {
+    title: "dimensions without a size",
+    explain:
+      "The machine runs a schedule of fixed length, so every dimension needs a size before compiling. Bind symbolic dimensions with --dim NAME=SIZE, or whole inputs with --shape INPUT=1x128.",
+    exit: 3,
+  },
+  LPU2005: {
+    title: "control flow depends on data",
+    explain:
+      "An If, Loop or Scan whose condition or trip count is known only at run time cannot be scheduled: every cycle is fixed by the compiler. It is fine where the condition folds to a constant.",
+    exit: 3,
+  },
+  LPU2006: {
+    title: "shape or parameter depends on data",
+    explain:
+      "An input that determines a shape (or which elements are moved) is computed at run time. It must be a constant, or fold to one after all dimensions are bound.",
+    exit: 3,
+  },
+  LPU2007: {
+    title: "unknown dimension or input in an option",
+    explain:
+      "A --dim or --shape option names a dimension or input that the model does not have, or a shape that contradicts the model's.",
+    exit: 2,
+  },
+  LPU2008: {
+    title: "this form of the operator is not supported",
+    explain:
+      "The operator is supported, but not with this attribute, mode or number of dimensions. The message says which.",
+    exit: 3,
+  },
+  LPU2009: {
+    title: "float64 needs permission to narrow",
+    explain:
+      "The machine computes in float32. A float64 model is compiled only with --allow-narrowing, because results lose half of their digits.",
+    exit: 3,
+  },
+  LPU2010: {
+    title: "64-bit integer outside 32 bits",
+    explain:
+      "Integers are computed in 32 bits on the machine; a constant of the model does not fit. Sentinels such as the largest int64 are clamped where an operator clamps them.",
+    exit: 3,
+  },
   LPU3001: {
     title: "unknown target",
     explain:
