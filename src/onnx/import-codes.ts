@@ -1,0 +1,31 @@
+// Names for the diagnostic codes that reading and importing a model can give. The texts stand in ir/diag/codes.ts.
+import type { DiagnosticCode } from "../../ir/diag/codes.ts";
+
+export const codes = {
+  malformed: "LPU1010",
+  tooDeep: "LPU1011",
+  tooLarge: "LPU1012",
+  unknownField: "LPU1013",
+  noGraph: "LPU1014",
+  badName: "LPU1020",
+  undefinedTensor: "LPU1021",
+  cycle: "LPU1022",
+  badTensor: "LPU1023",
+  externalOutside: "LPU1024",
+  externalMissing: "LPU1025",
+  badOpset: "LPU1026",
+  arity: "LPU1201",
+  dtype: "LPU1202",
+  shape: "LPU1203",
+  attribute: "LPU1204",
+  unknownOperator: "LPU2001",
+  oldOpset: "LPU2002",
+  elementType: "LPU2003",
+  unboundDimensions: "LPU2004",
+  dataDependentControl: "LPU2005",
+  dataDependentShape: "LPU2006",
+  unknownBinding: "LPU2007",
+  unsupportedForm: "LPU2008",
+  float64: "LPU2009",
+  wideInteger: "LPU2010",
+} as const satisfies Record<string, DiagnosticCode>;
