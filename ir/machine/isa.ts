@@ -123,9 +123,9 @@ export const isa = {
   alu: defineInstruction({
     unit: "vxmAlu",
     summary:
-      "result = op(a, b, c), lane by lane; operand `self` is this ALU's previous result; every `reset` repetitions (0: never) the result is a alone. " +
+      "result = operation(a, b, c), lane by lane; operand `self` is this ALU's previous result; every `reset` repetitions (0: never) the result is a alone. " +
       "The result is at `output` after the op's latency, and may be taken by other ALUs then",
-    fields: { op: "aluOp", a: "operand", b: "operand", c: "operand", reset: "count", output: "output" },
+    fields: { operation: "aluOp", a: "operand", b: "operand", c: "operand", reset: "count", output: "output" },
   }),
   permute: defineInstruction({
     unit: "sxm",
