@@ -6,6 +6,7 @@ import { join } from "node:path";
 import onnxProto from "onnx-proto";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { describe, expect, it } from "vitest";
+import { disguiseModel } from "../src/modelgen/disguise.ts";
 import { halfBits, type TensorSpec, writeTensorBytes } from "../src/modelgen/tensor-spec.ts";
 import {
   externalTransformerModel,
@@ -327,6 +328,20 @@ describe("the model generator", () => {
     const large = sizes.filter((size) => size >= 768);
     expect(large.reduce((sum, size) => sum + size, 0)).toBe(12 * (4 * 768 * 769 + 2 * 768 * 3072 + 3072 + 5 * 768));
     expect(external.dataBytes).toBeGreaterThan(2 * 85_054_464);
+  });
+
+  it("disguises a model without changing what it computes", async () => {
+    for (const name of ["decoder as it comes", "llama-like", "bert-like"] as const) {
+      const plain = transformerModel(styles[name] ?? { kind: "decoder", ...small });
+      const disguised = disguiseModel(plain, 5);
+      const nodes = (bytes: Uint8Array) => (onnx.ModelProto.decode(bytes).graph?.node ?? []).map((node) => node.opType);
+      expect(nodes(disguised)).not.toEqual(nodes(plain));
+      expect(nodes(disguised).toSorted()).toEqual(nodes(plain).toSorted());
+      expect(Buffer.from(disguised).includes("attention")).toBe(name === "bert-like");
+      expect(Buffer.from(disguised).equals(disguiseModel(plain, 5))).toBe(true);
+      expect(await runPatterned(disguised)).toEqual(await runPatterned(plain));
+    }
+    expect(() => disguiseModel(new Uint8Array(0), 1)).toThrow(RangeError);
   });
 
   it("refuses sizes that make no model", () => {
