@@ -1,5 +1,5 @@
 // What a target file may hold, and the one way from JSON to a `Target`. Knows JSON values, not files.
-import { diagnostic } from "../diag/codes.ts";
+import { type DiagnosticCode, diagnostic } from "../diag/codes.ts";
 import { type Diagnostic, fail, ok, type Result } from "../diag/diagnostic.ts";
 import { didYouMean } from "../diag/suggest.ts";
 import {
@@ -10,14 +10,14 @@ import {
   object,
   orNull,
   pair,
-  type ReadNotes,
+  type ReadNotes, type ShapeProblem,
   readShape,
   real,
   shown,
   text,
   type ValueOf,
   whole,
-} from "./shape.ts";
+} from "../json/shape.ts";
 import type { MxmMode, Target } from "./target.ts";
 
 export const topologyKinds = ["chain", "ring", "all-to-all", "dragonfly", "switch", "torus2d", "edges"] as const;
@@ -108,6 +108,12 @@ const targetShape = object(
   {},
 );
 
+const problemCodes = {
+  "unknown-field": "LPU3003",
+  "missing-field": "LPU3004",
+  "bad-value": "LPU3005",
+} as const satisfies Record<ShapeProblem["kind"], DiagnosticCode>;
+
 type TargetData = Omit<Target, "sources">;
 
 /** Numbers that do not fit each other. `wrong` lists each rule once, with both numbers. */
@@ -165,6 +171,8 @@ const maxExtends = 8;
 /** `over` laid over `under`: objects field by field, everything else replaced. */
 function overlay(under: unknown, over: unknown): unknown {
   const wrapped = (json: unknown): boolean => isRecord(json) && Object.hasOwn(json, "value");
+  // The source of a replaced number does not speak for the new one.
+  if (typeof over === "number" || Array.isArray(over)) return { value: over, source: "the target file" };
   if (!isRecord(under) || !isRecord(over) || wrapped(under) || wrapped(over)) return over;
   const merged: Record<string, unknown> = { ...under };
   for (const [key, value] of Object.entries(over)) {
@@ -196,9 +204,12 @@ function extended(json: unknown, presets: Readonly<Record<string, unknown>>): Re
 export function parseTarget(json: unknown, presets: Readonly<Record<string, unknown>> = {}): Result<Target> {
   const document = extended(json, presets);
   if (!document.ok) return document;
-  const notes: ReadNotes = { problems: [], sources: {} };
+  const notes: ReadNotes = { document: "the target", problems: [], sources: {} };
   const read = readShape(targetShape, document.value, "", undefined, notes);
-  if (notes.problems.length > 0) return { ok: false, diagnostics: notes.problems };
+  if (notes.problems.length > 0) {
+    const problems = notes.problems.map(({ kind, message, help }) => diagnostic(problemCodes[kind], message, { help }));
+    return { ok: false, diagnostics: problems };
+  }
   const data: TargetData = read as ValueOf<typeof targetShape>;
   const wrong: readonly Diagnostic[] = contradictions(data).map((message) => diagnostic("LPU3006", message));
   if (wrong.length > 0) return { ok: false, diagnostics: wrong };

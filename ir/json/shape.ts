@@ -1,7 +1,5 @@
-// A small language for the shape of a JSON document: what a target file may hold, and a reader that reports every problem at once with
-// its JSON path. A number may be {"value": …, "source": …}; "$source" in an object speaks for all numbers in it that name none. Knows no target.
-import { diagnostic } from "../diag/codes.ts";
-import type { Diagnostic } from "../diag/diagnostic.ts";
+// A small language for the shape of a JSON document, and a reader that reports every problem at once with its JSON path. A number may be
+// {"value": …, "source": …}; "$source" in an object speaks for all numbers in it that name none. Knows no document in particular.
 import { didYouMean } from "../diag/suggest.ts";
 
 export type Shape =
@@ -54,9 +52,17 @@ export const object = <
   optional: O,
 ) => ({ kind: "object", fields, optional }) as const;
 
+export interface ShapeProblem {
+  readonly kind: "unknown-field" | "missing-field" | "bad-value";
+  readonly message: string;
+  readonly help?: string | undefined;
+}
+
 /** What reading gathers beside the value. */
 export interface ReadNotes {
-  readonly problems: Diagnostic[];
+  /** What the whole document is called in messages. */
+  readonly document: string;
+  readonly problems: ShapeProblem[];
   /** JSON path of each number (or list of numbers) -> its source. */
   readonly sources: Record<string, string>;
 }
@@ -68,15 +74,17 @@ export function isRecord(json: unknown): json is Readonly<Record<string, unknown
 /** A JSON value as a message shows it. */
 export function shown(json: unknown): string {
   if (json === undefined) return "nothing";
-  const printed = JSON.stringify(json) ?? String(json);
+  if (Array.isArray(json)) return `a list of ${json.length}`;
+  if (isRecord(json)) return "an object";
+  const printed = typeof json === "string" ? JSON.stringify(json.slice(0, 60)) : String(json);
   return printed.length > 40 ? `${printed.slice(0, 37)}…` : printed;
 }
 
 const pathOf = (parent: string, key: string): string => (parent === "" ? key : `${parent}.${key}`);
-const named = (path: string): string => (path === "" ? "the target" : path);
+const named = (notes: ReadNotes, path: string): string => (path === "" ? notes.document : path);
 
 function problem(notes: ReadNotes, path: string, expected: string, found: unknown, help?: string): undefined {
-  notes.problems.push(diagnostic("LPU3005", `${named(path)}: must be ${expected}, is ${shown(found)}`, { help }));
+  notes.problems.push({ kind: "bad-value", message: `${named(notes, path)}: must be ${expected}, is ${shown(found)}`, help });
   return undefined;
 }
 
@@ -98,7 +106,7 @@ function unwrap(
 
 function unknownField(notes: ReadNotes, path: string, key: string, known: readonly string[]): void {
   const help = didYouMean(key, known);
-  notes.problems.push(diagnostic("LPU3003", `${named(path)} has no field '${key.slice(0, 60)}'`, { help }));
+  notes.problems.push({ kind: "unknown-field", message: `${named(notes, path)} has no field '${key.slice(0, 60)}'`, help });
 }
 
 function expectedNumber(shape: { readonly whole: boolean; readonly min: number; readonly max: number }): string {
@@ -161,12 +169,17 @@ function readObject(
   const value: Record<string, unknown> = {};
   for (const [key, inner] of Object.entries(shape.fields)) {
     if (Object.hasOwn(json, key)) value[key] = readShape(inner, json[key], pathOf(path, key), source, notes);
-    else notes.problems.push(diagnostic("LPU3004", `${named(path)} lacks the field '${key}'`));
+    else notes.problems.push({ kind: "missing-field", message: `${named(notes, path)} lacks the field '${key}'` });
   }
   for (const [key, inner] of Object.entries(shape.optional)) {
     if (Object.hasOwn(json, key)) value[key] = readShape(inner, json[key], pathOf(path, key), source, notes);
   }
   return value;
+}
+
+function isNumeric(shape: Shape): boolean {
+  if (shape.kind === "list") return isNumeric(shape.of);
+  return shape.kind === "number" || (shape.kind === "choice" && shape.of.every((option) => typeof option === "number"));
 }
 
 /** Reads `json` as `shape`; the value is right only if `notes.problems` stayed empty. */
@@ -180,7 +193,6 @@ export function readShape(
   if (shape.kind === "object") return readObject(shape, json, path, source, notes);
   if (shape.kind === "orNull") return json === null ? null : readShape(shape.of, json, path, source, notes);
   const [value, own] = unwrap(json, path, source, notes);
-  const isNumber = shape.kind === "number" || (shape.kind === "list" && shape.of.kind === "number");
-  if (isNumber && own !== undefined) notes.sources[path] = own;
+  if (isNumeric(shape) && own !== undefined) notes.sources[path] = own;
   return readLeaf(shape, value, path, notes);
 }
