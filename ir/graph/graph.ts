@@ -1,5 +1,6 @@
 // The static graph: tensors with fixed shapes, nodes in topological order. Holds data only; knows no file format and no machine.
 import type { DType } from "../dtype.ts";
+import type { Attrs } from "./attr.ts";
 import type { OpName } from "./op-names.ts";
 
 /** Index of a tensor in `Graph.tensors`. */
@@ -24,9 +25,7 @@ export interface GraphTensor {
   readonly data?: ConstData;
 }
 
-/** A constant attribute of a node. Tensor attributes become constant inputs instead. */
-export type AttrValue = number | string | boolean | readonly number[] | readonly string[];
-export type Attrs = Readonly<Record<string, AttrValue>>;
+export type { Attrs, AttrValue } from "./attr.ts";
 
 /** The source node something came from; fused and legalised nodes list all of theirs. */
 export interface NodeOrigin {

@@ -1,12 +1,35 @@
-// The ONNX operators of the graph form "onnx": one row an operator, in its newest-opset form (axes, splits, pads... as inputs that are constants
-// after folding). Rows are added here first; the compiler then lists what has to be written for them.
-
-export interface OnnxOpRow {
-  readonly summary: string;
-}
+// The ONNX operators of the graph form "onnx", one row each, in the newest-opset form: axes, splits, pads, starts... are inputs (constants after
+// folding), tensor attributes are inputs, element types in attributes are names. Contrib operators carry their domain in the name.
+import { activationOps } from "./ops/activation.ts";
+import { arithmeticOps } from "./ops/arithmetic.ts";
+import { castOps } from "./ops/cast.ts";
+import { gatherOps } from "./ops/gather.ts";
+import { generateOps } from "./ops/generate.ts";
+import { logicOps } from "./ops/logic.ts";
+import { matmulOps } from "./ops/matmul.ts";
+import { movementOps } from "./ops/movement.ts";
+import { normOps } from "./ops/norm.ts";
+import { reduceOps } from "./ops/reduce.ts";
+import { shapeOps } from "./ops/shape.ts";
+import { softmaxOps } from "./ops/softmax.ts";
+import { unaryOps } from "./ops/unary.ts";
 
 export const onnxOps = {
-  MatMul: { summary: "matrix product with numpy broadcasting" },
-} as const satisfies Record<string, OnnxOpRow>;
+  ...arithmeticOps,
+  ...unaryOps,
+  ...activationOps,
+  ...logicOps,
+  ...castOps,
+  ...matmulOps,
+  ...normOps,
+  ...softmaxOps,
+  ...reduceOps,
+  ...shapeOps,
+  ...movementOps,
+  ...gatherOps,
+  ...generateOps,
+} as const;
 
 export type OnnxOp = keyof typeof onnxOps;
+
+export const isOnnxOp = (name: string): name is OnnxOp => Object.hasOwn(onnxOps, name);
