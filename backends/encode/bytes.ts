@@ -178,7 +178,8 @@ export function takeNumber(cursor: Cursor): number {
 
 /** A view of the next `length` bytes; empty if they are not there. */
 export function takeBytes(cursor: Cursor, length: number): Uint8Array {
-  if (length > cursor.end - cursor.at) reject(cursor, `${length} bytes are announced, ${cursor.end - cursor.at} are left`);
+  if (length > cursor.end - cursor.at)
+    reject(cursor, `${length} bytes are announced, ${cursor.end - cursor.at} are left`);
   if (isBad(cursor)) return new Uint8Array(0);
   cursor.at += length;
   return cursor.bytes.subarray(cursor.at - length, cursor.at);

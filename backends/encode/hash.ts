@@ -19,7 +19,14 @@ const crcTables: readonly Uint32Array[] = (() => {
 /** CRC-32 of `bytes`, continued from `before` (0 to start). */
 export function crc32(bytes: Uint8Array, before = 0): number {
   const [t0, t1, t2, t3, t4, t5, t6, t7] = crcTables as readonly [
-    Uint32Array, Uint32Array, Uint32Array, Uint32Array, Uint32Array, Uint32Array, Uint32Array, Uint32Array,
+    Uint32Array,
+    Uint32Array,
+    Uint32Array,
+    Uint32Array,
+    Uint32Array,
+    Uint32Array,
+    Uint32Array,
+    Uint32Array,
   ];
   const byte = (index: number): number => bytes[index] as number;
   const look = (table: Uint32Array, index: number): number => table[index & 255] as number;
