@@ -56,7 +56,7 @@ export const activationOps = {
     outputs: ["Y"],
     attrs: {},
     infer: inferSame,
-    evaluate: (ctx) => [mapNumbers(valueAt(ctx, 0), outputAt(ctx), (x) => (x < 0 ? 0 : x))],
+    evaluate: (ctx) => [mapNumbers(valueAt(ctx, 0), outputAt(ctx), (x) => Math.max(x, 0))],
   }),
   PRelu: defineOp({
     summary: "X where it is not negative, else slope * X",

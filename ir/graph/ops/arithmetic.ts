@@ -5,7 +5,16 @@ import { pow } from "../../numeric/real.ts";
 import { int, numberOf, string, stringOf } from "../attr.ts";
 import { defineOp, type EvaluateContext, type OnnxOpRow } from "../op-row.ts";
 import { is64Bit, numbersOf, type TensorValue, valueFromNumbers } from "../values.ts";
-import { type BinaryMeaning, inferBroadcast, mapPair, outputAt, presentValues, valueAt } from "./rules.ts";
+import {
+  type BinaryMeaning,
+  bigMax,
+  bigMin,
+  inferBroadcast,
+  mapPair,
+  outputAt,
+  presentValues,
+  valueAt,
+} from "./rules.ts";
 
 const isFloat = (value: TensorValue): boolean => dtypes[value.dtype].kind === "float";
 
@@ -36,8 +45,8 @@ const modulo: BinaryMeaning = {
     return rest !== 0n && rest < 0n !== b < 0n ? rest + b : rest;
   },
 };
-const smaller: BinaryMeaning = { number: (a, b) => Math.min(a, b), big: (a, b) => (b < a ? b : a) };
-const larger: BinaryMeaning = { number: (a, b) => Math.max(a, b), big: (a, b) => (b > a ? b : a) };
+const smaller: BinaryMeaning = { number: (a, b) => Math.min(a, b), big: bigMin };
+const larger: BinaryMeaning = { number: (a, b) => Math.max(a, b), big: bigMax };
 const shift = (direction: string, bits: number): BinaryMeaning => ({
   number: (a, b) => (b >= bits ? 0 : direction === "LEFT" ? a << b : a >>> b),
   big: (a, b) => (b >= BigInt(bits) ? 0n : direction === "LEFT" ? a << b : a >> b),

@@ -19,7 +19,7 @@ import {
   valueFromBigints,
   valueFromNumbers,
 } from "../values.ts";
-import { optionalInts, outputAt, typeAt, valueAt } from "./rules.ts";
+import { bigMax, bigMin, optionalInts, outputAt, typeAt, valueAt } from "./rules.ts";
 
 /** Axes of the reduction: those given, or all; none with noop_with_empty_axes. */
 function reducedAxes(given: readonly number[] | undefined, rank: number, noop: boolean): readonly number[] {
@@ -155,10 +155,8 @@ export function logSumExp(group: Float64Array): number {
   return top + log(sumOf(group, (x) => exp(x - top)));
 }
 
-const bigLargest = (group: readonly bigint[]): bigint =>
-  group.reduce((a, b) => (b > a ? b : a), group[0] ?? -(1n << 63n));
-const bigSmallest = (group: readonly bigint[]): bigint =>
-  group.reduce((a, b) => (b < a ? b : a), group[0] ?? (1n << 63n) - 1n);
+const bigLargest = (group: readonly bigint[]): bigint => group.reduce(bigMax, group[0] ?? -(1n << 63n));
+const bigSmallest = (group: readonly bigint[]): bigint => group.reduce(bigMin, group[0] ?? (1n << 63n) - 1n);
 const bigAbs = (x: bigint): bigint => (x < 0n ? -x : x);
 
 export const reduceOps = {

@@ -72,6 +72,16 @@ export function mapNumbers(x: TensorValue, out: TensorType, f: (x: number) => nu
 export const operandPositions = (operands: readonly TensorValue[], shape: readonly number[]): Int32Array[] =>
   operands.map((operand) => stridedPositions(shape, broadcastStrides(operand.shape, shape)));
 
+export function bigMin(a: bigint, b: bigint): bigint {
+  if (b < a) return b;
+  return a;
+}
+
+export function bigMax(a: bigint, b: bigint): bigint {
+  if (b > a) return b;
+  return a;
+}
+
 export interface BinaryMeaning {
   /** Floats (in double, rounded once) and integers of at most 32 bits (wrapped on the way out). */
   readonly number: (a: number, b: number) => number;

@@ -1,10 +1,9 @@
 // Elementwise operators of one operand: rounding, roots, exponentials, clipping. Computed in double, rounded once.
-import { dtypes } from "../../dtype.ts";
 import { roundHalfEven } from "../../numeric/bits.ts";
 import { cos, erf, exp, log, sin, tanh } from "../../numeric/real.ts";
 import { defineOp, type EvaluateContext, type OnnxOpRow } from "../op-row.ts";
 import { bigintsOf, is64Bit, numbersOf, type TensorValue, valueFromBigints, valueFromNumbers } from "../values.ts";
-import { inferSame, mapNumbers, mapPair, outputAt, valueAt } from "./rules.ts";
+import { bigMax, bigMin, inferSame, mapNumbers, mapPair, outputAt, valueAt } from "./rules.ts";
 
 const unary = (summary: string, types: string, f: (x: number) => number): OnnxOpRow =>
   defineOp({
@@ -40,10 +39,10 @@ function clip(ctx: EvaluateContext): TensorValue {
   const out = outputAt(ctx);
   let result = x;
   if (!absent(low)) {
-    result = mapPair(result, low, out, { number: (a, b) => Math.max(a, b), big: (a, b) => (b > a ? b : a) });
+    result = mapPair(result, low, out, { number: (a, b) => Math.max(a, b), big: bigMax });
   }
   if (!absent(high)) {
-    result = mapPair(result, high, out, { number: (a, b) => Math.min(a, b), big: (a, b) => (b < a ? b : a) });
+    result = mapPair(result, high, out, { number: (a, b) => Math.min(a, b), big: bigMin });
   }
   return result;
 }
@@ -58,7 +57,7 @@ function invertBits(x: TensorValue): TensorValue {
   return valueFromNumbers(
     x.dtype,
     x.shape,
-    Array.from(numbersOf(x), (number) => (dtypes[x.dtype].bits === 32 ? ~number : ~number)),
+    Array.from(numbersOf(x), (number) => ~number),
   );
 }
 
