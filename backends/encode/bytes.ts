@@ -51,8 +51,15 @@ export function putU64(sink: ByteSink, value: number): void {
   putU32(sink, Math.floor(value / 2 ** 32));
 }
 
+/** The one pattern of NaN, as `putF64` writes it. */
+const nanBytes: readonly number[] = [0, 0, 0, 0, 0, 0, 0xf8, 0x7f];
+
 export function putF64(sink: ByteSink, value: number): void {
   reserve(sink, 8);
+  if (Number.isNaN(value)) {
+    putBytes(sink, Uint8Array.from(nanBytes));
+    return;
+  }
   new DataView(sink.bytes.buffer, sink.bytes.byteOffset).setFloat64(sink.length, value, true);
   sink.length += 8;
 }
@@ -159,7 +166,12 @@ export function takeU64(cursor: Cursor): number {
 
 function takeF64(cursor: Cursor): number {
   const bytes = takeBytes(cursor, 8);
-  return bytes.length < 8 ? 0 : new DataView(bytes.buffer, bytes.byteOffset).getFloat64(0, true);
+  if (bytes.length < 8) return 0;
+  const value = new DataView(bytes.buffer, bytes.byteOffset).getFloat64(0, true);
+  if (Number.isNaN(value) && nanBytes.some((byte, index) => bytes[index] !== byte)) {
+    reject(cursor, "a NaN is not the canonical one");
+  }
+  return value;
 }
 
 export function takeNumber(cursor: Cursor): number {
@@ -173,6 +185,18 @@ export function takeNumber(cursor: Cursor): number {
   const value = takeF64(cursor);
   const short = Number.isSafeInteger(value) && Math.abs(value) <= 2 ** 51 && !Object.is(value, -0);
   if (short && !isBad(cursor)) reject(cursor, "a whole number is stored as a float");
+  return value;
+}
+
+/** A number that counts or measures something: finite, and zero has no sign. */
+export function putQuantity(sink: ByteSink, value: number): void {
+  invariant(Number.isFinite(value), `cannot encode ${value} as a quantity`);
+  putNumber(sink, value + 0);
+}
+
+export function takeQuantity(cursor: Cursor): number {
+  const value = takeNumber(cursor);
+  if (!Number.isFinite(value) || Object.is(value, -0)) reject(cursor, `${value} is not a quantity`);
   return value;
 }
 

@@ -22,6 +22,7 @@ import {
   putByte,
   putList,
   putNumber,
+  putQuantity,
   putSigned,
   putText,
   putU32,
@@ -32,6 +33,7 @@ import {
   takeChoice,
   takeList,
   takeNumber,
+  takeQuantity,
   takeSigned,
   takeText,
   takeU32,
@@ -80,14 +82,14 @@ function putStage(sink: ByteSink, stage: StageInfo): void {
   putVarint(sink, stage.chip);
   putSigned(sink, stage.firstLayer);
   putSigned(sink, stage.lastLayer);
-  for (const value of [stage.startCycle, stage.endCycle, stage.weightBytes]) putNumber(sink, value);
+  for (const value of [stage.startCycle, stage.endCycle, stage.weightBytes]) putQuantity(sink, value);
 }
 
 function takeStage(cursor: Cursor): StageInfo {
   const chip = takeVarint(cursor);
   const [firstLayer, lastLayer] = [takeSigned(cursor), takeSigned(cursor)];
-  const [startCycle, endCycle] = [takeNumber(cursor), takeNumber(cursor)];
-  return { chip, firstLayer, lastLayer, startCycle, endCycle, weightBytes: takeNumber(cursor) };
+  const [startCycle, endCycle] = [takeQuantity(cursor), takeQuantity(cursor)];
+  return { chip, firstLayer, lastLayer, startCycle, endCycle, weightBytes: takeQuantity(cursor) };
 }
 
 /** Everything about the whole system that is not a name or an instruction. */
@@ -99,23 +101,28 @@ export type SystemPart = Pick<
 export function putSystem(sink: ByteSink, system: SystemPart): void {
   putText(sink, system.topology);
   putText(sink, system.precision);
-  putNumber(sink, system.latencyCycles);
-  putNumber(sink, system.initiationIntervalCycles);
+  putQuantity(sink, system.latencyCycles);
+  putQuantity(sink, system.initiationIntervalCycles);
   putList(sink, system.links, putLink);
   putList(sink, system.stages, putStage);
-  putNumber(sink, system.lowerBound.cycles);
+  putQuantity(sink, system.lowerBound.cycles);
   putByte(sink, boundResources.indexOf(system.lowerBound.by));
-  for (const resource of boundResources) putNumber(sink, system.lowerBound.perResource[resource]);
+  for (const resource of boundResources) putQuantity(sink, system.lowerBound.perResource[resource]);
 }
 
 export function takeSystem(cursor: Cursor): SystemPart {
   const [topology, precision] = [takeText(cursor), takeText(cursor)];
-  const [latencyCycles, initiationIntervalCycles] = [takeNumber(cursor), takeNumber(cursor)];
+  const [latencyCycles, initiationIntervalCycles] = [takeQuantity(cursor), takeQuantity(cursor)];
   const links = takeList(cursor, 5, takeLink);
   const stages = takeList(cursor, 9, takeStage);
-  const cycles = takeNumber(cursor);
+  const cycles = takeQuantity(cursor);
   const by = takeChoice(cursor, boundResources, "dependency", "resource");
-  const [mxm, mem, link, dependency] = [takeNumber(cursor), takeNumber(cursor), takeNumber(cursor), takeNumber(cursor)];
+  const [mxm, mem, link, dependency] = [
+    takeQuantity(cursor),
+    takeQuantity(cursor),
+    takeQuantity(cursor),
+    takeQuantity(cursor),
+  ];
   return {
     topology,
     precision,
@@ -130,15 +137,15 @@ export function takeSystem(cursor: Cursor): SystemPart {
 export function putSymbol(sink: ByteSink, symbol: ProgramSymbol): void {
   putByte(sink, symbolRoles.indexOf(symbol.role));
   for (const value of [symbol.chip, symbol.address, symbol.words]) putVarint(sink, value);
-  putNumber(sink, symbol.from);
-  putNumber(sink, symbol.until);
+  putQuantity(sink, symbol.from);
+  putQuantity(sink, symbol.until);
   putList(sink, symbol.slices, putSlice);
 }
 
 export function takeSymbol(cursor: Cursor): Omit<ProgramSymbol, "name"> {
   const role = takeChoice(cursor, symbolRoles, "text", "role");
   const [chip, address, words] = [takeVarint(cursor), takeVarint(cursor), takeVarint(cursor)];
-  const [from, until] = [takeNumber(cursor), takeNumber(cursor)];
+  const [from, until] = [takeQuantity(cursor), takeQuantity(cursor)];
   return { role, chip, address, words, from, until, slices: takeList(cursor, 1, takeSlice) };
 }
 

@@ -4,7 +4,8 @@ import { didYouMean } from "../diag/suggest.ts";
 
 export type Shape =
   | { readonly kind: "number"; readonly whole: boolean; readonly min: number; readonly max: number }
-  | { readonly kind: "text" }
+  | { readonly kind: "text"; readonly min: number }
+  | { readonly kind: "anything" }
   | { readonly kind: "flag" }
   | { readonly kind: "choice"; readonly of: readonly (string | number)[] }
   | { readonly kind: "list"; readonly of: Shape; readonly min: number; readonly max: number }
@@ -23,23 +24,30 @@ export type ValueOf<S> = S extends { readonly kind: "number" }
     ? string
     : S extends { readonly kind: "flag" }
       ? boolean
-      : S extends { readonly kind: "choice"; readonly of: readonly (infer C)[] }
-        ? C
-        : S extends { readonly kind: "list"; readonly of: infer E }
-          ? readonly ValueOf<E>[]
-          : S extends { readonly kind: "pair"; readonly of: infer E }
-            ? readonly [ValueOf<E>, ValueOf<E>]
-            : S extends { readonly kind: "orNull"; readonly of: infer E }
-              ? ValueOf<E> | null
-              : S extends { readonly kind: "object"; readonly fields: infer F; readonly optional: infer O }
-                ? { readonly [K in keyof F]: ValueOf<F[K]> } & { readonly [K in keyof O]?: ValueOf<O[K]> }
-                : never;
+      : S extends { readonly kind: "anything" }
+        ? unknown
+        : S extends { readonly kind: "choice"; readonly of: readonly (infer C)[] }
+          ? C
+          : S extends { readonly kind: "list"; readonly of: infer E }
+            ? readonly ValueOf<E>[]
+            : S extends { readonly kind: "pair"; readonly of: infer E }
+              ? readonly [ValueOf<E>, ValueOf<E>]
+              : S extends { readonly kind: "orNull"; readonly of: infer E }
+                ? ValueOf<E> | null
+                : S extends { readonly kind: "object"; readonly fields: infer F; readonly optional: infer O }
+                  ? { readonly [K in keyof F]: ValueOf<F[K]> } & { readonly [K in keyof O]?: ValueOf<O[K]> }
+                  : never;
 
 export const whole = (min: number, max: number) => ({ kind: "number", whole: true, min, max }) as const;
 export const real = (min: number, max: number) => ({ kind: "number", whole: false, min, max }) as const;
-export const text = { kind: "text" } as const;
+/** Text of one character or more. */
+export const text = { kind: "text", min: 1 } as const;
+export const textOrEmpty = { kind: "text", min: 0 } as const;
+/** Left as it is, for whoever reads it further. */
+export const anything = { kind: "anything" } as const;
 export const flag = { kind: "flag" } as const;
 export const choice = <const C extends readonly (string | number)[]>(of: C) => ({ kind: "choice", of }) as const;
+/** A list of `min` to `max` items. */
 export const list = <const S extends Shape>(of: S, min: number, max: number) =>
   ({ kind: "list", of, min, max }) as const;
 export const pair = <const S extends Shape>(of: S) => ({ kind: "pair", of }) as const;
@@ -84,7 +92,11 @@ const pathOf = (parent: string, key: string): string => (parent === "" ? key : `
 const named = (notes: ReadNotes, path: string): string => (path === "" ? notes.document : path);
 
 function problem(notes: ReadNotes, path: string, expected: string, found: unknown, help?: string): undefined {
-  notes.problems.push({ kind: "bad-value", message: `${named(notes, path)}: must be ${expected}, is ${shown(found)}`, help });
+  notes.problems.push({
+    kind: "bad-value",
+    message: `${named(notes, path)}: must be ${expected}, is ${shown(found)}`,
+    help,
+  });
   return undefined;
 }
 
@@ -106,7 +118,11 @@ function unwrap(
 
 function unknownField(notes: ReadNotes, path: string, key: string, known: readonly string[]): void {
   const help = didYouMean(key, known);
-  notes.problems.push({ kind: "unknown-field", message: `${named(notes, path)} has no field '${key.slice(0, 60)}'`, help });
+  notes.problems.push({
+    kind: "unknown-field",
+    message: `${named(notes, path)} has no field '${key.slice(0, 60)}'`,
+    help,
+  });
 }
 
 function expectedNumber(shape: { readonly whole: boolean; readonly min: number; readonly max: number }): string {
@@ -114,7 +130,7 @@ function expectedNumber(shape: { readonly whole: boolean; readonly min: number; 
 }
 
 function readLeaf(
-  shape: Exclude<Shape, { readonly kind: "object" | "orNull" }>,
+  shape: Exclude<Shape, { readonly kind: "object" | "orNull" | "anything" }>,
   json: unknown,
   path: string,
   notes: ReadNotes,
@@ -129,7 +145,7 @@ function readLeaf(
       return good ? json : problem(notes, path, expectedNumber(shape), json);
     }
     case "text":
-      return typeof json === "string" && json.length > 0 ? json : problem(notes, path, "text", json);
+      return typeof json === "string" && json.length >= shape.min ? json : problem(notes, path, "text", json);
     case "flag":
       return typeof json === "boolean" ? json : problem(notes, path, "true or false", json);
     case "choice": {
@@ -190,9 +206,19 @@ export function readShape(
   source: string | undefined,
   notes: ReadNotes,
 ): unknown {
+  if (shape.kind === "anything") return json;
   if (shape.kind === "object") return readObject(shape, json, path, source, notes);
   if (shape.kind === "orNull") return json === null ? null : readShape(shape.of, json, path, source, notes);
   const [value, own] = unwrap(json, path, source, notes);
   if (isNumeric(shape) && own !== undefined) notes.sources[path] = own;
   return readLeaf(shape, value, path, notes);
+}
+
+/** Data of a shape with the fields of every object in the shape's order, so that equal data print equally. */
+export function inShapeOrder(shape: Shape, value: unknown): unknown {
+  if (shape.kind === "list" && Array.isArray(value)) return value.map((item) => inShapeOrder(shape.of, item));
+  if (shape.kind !== "object" || !isRecord(value)) return value;
+  const inner = Object.entries({ ...shape.fields, ...shape.optional });
+  const present = inner.filter(([key]) => value[key] !== undefined);
+  return Object.fromEntries(present.map(([key, of]) => [key, inShapeOrder(of, value[key])]));
 }
