@@ -1,38 +1,10 @@
 // Invariant `accumulator`: every activation vector meets its ACC exactly on time; every sum is started, continued and emitted in order and none
 // is lost. Gives the intervals in which the entries are in use.
 import type { Target } from "../../ir/target/target.ts";
+import { visitAllIssues } from "./issue-order.ts";
 import { countChecked, type Findings, type Site, siteName, violateAt } from "./report.ts";
 import { planesOf } from "./sites.ts";
 import type { RegisterUse } from "./weights.ts";
-
-interface Cursor {
-  readonly site: Site;
-  next: number;
-  index: number;
-}
-
-/** Issues of several bursts in cycle order: `visit(site, repetition, cycle)`. Bursts rarely interleave, so a short list is enough. */
-export function visitIssues(sites: readonly Site[], visit: (site: Site, index: number, cycle: number) => void): void {
-  const waiting = [...sites].sort((a, b) => a.ins.cycle - b.ins.cycle || a.id - b.id);
-  let position = 0;
-  let active: Cursor[] = [];
-  for (;;) {
-    const due = waiting[position];
-    let first: Cursor | undefined;
-    for (const cursor of active) if (first === undefined || cursor.next < first.next) first = cursor;
-    if (due !== undefined && (first === undefined || due.ins.cycle < first.next)) {
-      active.push({ site: due, next: due.ins.cycle, index: 0 });
-      position++;
-      continue;
-    }
-    if (first === undefined) return;
-    const { site, index, next } = first;
-    visit(site, index, next);
-    first.index++;
-    first.next += site.ins.period;
-    if (first.index >= site.ins.count) active = active.filter((cursor) => cursor !== first);
-  }
-}
 
 /** ABC and ACC sites by chip and plane, the partner of a two-plane tile not repeated. */
 function byPlane(sites: readonly Site[], op: "abc" | "acc"): ReadonlyMap<string, readonly Site[]> {
@@ -54,7 +26,7 @@ interface Issue {
 
 function issuesOf(sites: readonly Site[]): readonly Issue[] {
   const issues: Issue[] = [];
-  visitIssues(sites, (site, _index, cycle) => issues.push({ site, cycle }));
+  visitAllIssues(sites, (site, _index, cycle) => issues.push({ site, cycle }));
   return issues;
 }
 
@@ -124,7 +96,7 @@ function checkEntries(findings: Findings, key: string, sums: readonly Site[], us
     uses.push({ chip, plane, register: "entry", entry: index, from: entry.from, until: entry.until, site: entry.site });
   };
   const told = new Set<number>();
-  visitIssues(sums, (site, repetition, cycle) => {
+  visitAllIssues(sums, (site, repetition, cycle) => {
     const { ins } = site;
     if (ins.op !== "acc") return;
     countChecked(findings, "accumulator");

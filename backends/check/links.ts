@@ -1,7 +1,7 @@
 // Invariant `link`: the wiring is that of the target, a link carries one vector a slot at its exact rational rate, and every Receive meets
 // its Send after exactly the link's latency.
 import type { LinkConnection } from "../../ir/machine/program.ts";
-import { visitIssues } from "./accumulators.ts";
+import { visitAllIssues } from "./issue-order.ts";
 import { countChecked, type Findings, type Site, siteName, violate, violateAt } from "./report.ts";
 
 const whole = (value: number, from: number, until: number): boolean =>
@@ -61,7 +61,7 @@ function byPort(sites: readonly Site[], op: "send" | "receive"): ReadonlyMap<str
   const issues = new Map<string, readonly Issue[]>();
   for (const [key, group] of groups) {
     const list: Issue[] = [];
-    visitIssues(group, (site, _index, cycle) => list.push({ site, cycle }));
+    visitAllIssues(group, (site, _index, cycle) => list.push({ site, cycle }));
     issues.set(key, list);
   }
   return issues;

@@ -6,6 +6,7 @@ import { checkCapacity } from "./capacity.ts";
 import { checkCertificate, latencyOf } from "./certificate.ts";
 import { checkChains, checkClaimedLifetimes } from "./claims.ts";
 import { checkCompleteness } from "./completeness.ts";
+import { checkDataflow } from "./dataflow.ts";
 import { checkLinks } from "./links.ts";
 import { checkOverlap } from "./overlap.ts";
 import { checkRanges } from "./ranges.ts";
@@ -35,7 +36,7 @@ export function verifyProgram(program: Program, options: VerifyOptions = {}): Ve
   checkClaimedLifetimes(findings, good);
   checkCapacity(findings);
   checkCertificate(findings, good);
-  checkCompleteness(findings, good);
+  const executable = checkCompleteness(findings, good);
   const issues = good.reduce((sum, site) => sum + site.ins.count, 0);
   if (issues > maxIssues) {
     violate(findings, "determinism", `${issues} issues are more than can be checked (${maxIssues})`);
@@ -44,6 +45,8 @@ export function verifyProgram(program: Program, options: VerifyOptions = {}): Ve
   const tiles = checkWeights(findings, good);
   const entries = checkAccumulators(findings, good);
   checkLinks(findings, good);
-  checkOverlap(findings, sites, good, [...tiles, ...entries], latencyOf(program.target, good));
+  const latency = latencyOf(program.target, good);
+  checkOverlap(findings, sites, good, [...tiles, ...entries], latency);
+  if (executable) checkDataflow(findings, sites, good, latency, options.seed ?? 0);
   return reportOf(findings);
 }

@@ -1,0 +1,136 @@
+// The data-flow proof: the program and its embedded graph are both run on pseudo-random inputs in a finite field, where reassociated sums and
+// moved factors are equal and different polynomials almost never are. Tells `operand` and `lifetime` violations; sees program and target only.
+import type { Mnemonic } from "../../ir/machine/isa.ts";
+import { reportCircularOverlaps } from "./bursts.ts";
+import type { Execution, Step } from "./execution.ts";
+import { evaluateGraph } from "./graph-values.ts";
+import { constantOf } from "./image.ts";
+import { bindInputs, randomInputs } from "./inputs.ts";
+import { visitAllIssues } from "./issue-order.ts";
+import type { Lanes } from "./lanes.ts";
+import { newMemory, visitLives, type WordLife } from "./memory.ts";
+import { checkOutputs } from "./outputs.ts";
+import { overlapsTokens } from "./overlap.ts";
+import { newRegisters } from "./registers.ts";
+import { countChecked, type Findings, type Site, violate } from "./report.ts";
+import { prepareAccumulate, prepareActivate, prepareInstall, prepareLoad } from "./steps-matrix.ts";
+import { prepareGather, prepareRead, prepareScatter, prepareWrite } from "./steps-memory.ts";
+import { prepareAlu, preparePermute, prepareReceive, prepareSend } from "./steps-vector.ts";
+
+type Prepare = (run: Execution, site: Site) => Step | undefined;
+
+const prepare = {
+  read: prepareRead,
+  write: prepareWrite,
+  gather: prepareGather,
+  scatter: prepareScatter,
+  lw: prepareLoad,
+  iw: prepareInstall,
+  abc: prepareActivate,
+  acc: prepareAccumulate,
+  alu: prepareAlu,
+  permute: preparePermute,
+  send: prepareSend,
+  receive: prepareReceive,
+  deskew: () => undefined,
+} as const satisfies Record<Mnemonic, Prepare>;
+
+function graphOutputs(
+  findings: Findings,
+  run: Execution,
+  inputs: ReadonlyMap<number, Lanes>,
+): ReadonlyMap<number, Lanes> {
+  const { program } = findings;
+  const outputs = program.bindings.filter((binding) => binding.kind === "output").map((binding) => binding.tensor);
+  const missing = new Set<number>();
+  const leaf = (tensor: number): Lanes | undefined => {
+    const input = inputs.get(tensor);
+    const source = program.graph.tensors[tensor];
+    if (input !== undefined || source === undefined) return input;
+    const constant = constantOf(run.memory.images, source);
+    if (constant === undefined && !missing.has(tensor)) {
+      missing.add(tensor);
+      violate(findings, "completeness", `contents of constant ${source.name} are not all there`, {
+        tensor: source.name,
+      });
+    }
+    return constant;
+  };
+  return evaluateGraph(program, leaf, outputs);
+}
+
+/** State words carry values from token to token: one life from the first to the last touch. */
+function mergedLives(findings: Findings, run: Execution, lives: readonly WordLife[]): readonly WordLife[] {
+  const { symbol } = run.memory.columns;
+  const isState = lives.some((life) => findings.program.symbols[symbol[life.entry] ?? -1]?.role === "state");
+  const [first] = lives;
+  if (!isState || first === undefined) return lives;
+  const from = lives.reduce((least, life) => Math.min(least, life.from), first.from);
+  const until = lives.reduce((most, life) => Math.max(most, life.until), first.until);
+  return [{ from, until, entry: first.entry }];
+}
+
+/** `overlap` of words: what a token keeps in a word is gone before the next token's value lands there. */
+function checkWordOverlap(findings: Findings, run: Execution): void {
+  const interval = findings.program.initiationIntervalCycles;
+  const told = new Set<string>();
+  const { symbol, writer } = run.memory.columns;
+  visitLives(run.memory, (slice, word, lives) => {
+    countChecked(findings, "overlap");
+    const first = lives[lives.length - 1];
+    const last = lives.reduce((most, life) => Math.max(most, life.until), 0);
+    if (first === undefined || last - first.from <= interval) return;
+    reportCircularOverlaps(mergedLives(findings, run, lives), interval, (a, b) => {
+      const names = [a, b].map((life) => findings.program.symbols[symbol[life.entry] ?? -1]?.name ?? "?");
+      const key = names.join("\n");
+      if (told.has(key)) return;
+      told.add(key);
+      const [one, other] = names;
+      const where = `word ${word} of MEM.${slice.hemisphere}${slice.slice}`;
+      const site = run.sites[writer[b.entry] ?? -1];
+      const message = `${other} of one token lands in ${where} while it holds ${one} of another, tokens being ${interval} cycles apart`;
+      violate(findings, "overlap", message, {
+        chip: slice.chip,
+        cycle: site?.ins.cycle ?? null,
+        tensor: other ?? null,
+      });
+    });
+  });
+}
+
+/** Follows the program. `sites` are all by id, `good` those to execute. */
+export function checkDataflow(
+  findings: Findings,
+  sites: readonly Site[],
+  good: readonly Site[],
+  latency: number,
+  seed: number,
+): void {
+  const { program } = findings;
+  const run: Execution = {
+    findings,
+    program,
+    memory: newMemory(program),
+    registers: newRegisters(program.target),
+    planes: new Map(),
+    wires: new Map(),
+    sites,
+    told: new Set(),
+    unknowns: 0,
+  };
+  const inputs = randomInputs(program, seed);
+  bindInputs(findings, run.memory, inputs);
+  const steps = new Map<number, Step>();
+  for (const site of good) {
+    const step = prepare[site.ins.op](run, site);
+    if (step !== undefined) steps.set(site.id, step);
+  }
+  let issues = 0;
+  visitAllIssues(good, (site, repetition, cycle) => {
+    issues++;
+    steps.get(site.id)?.(repetition, cycle);
+  });
+  countChecked(findings, "operand", issues);
+  checkOutputs(findings, run.memory, sites, graphOutputs(findings, run, inputs), latency);
+  if (overlapsTokens(findings, latency)) checkWordOverlap(findings, run);
+}

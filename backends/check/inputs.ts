@@ -1,0 +1,151 @@
+// Inputs of the data-flow proof: pseudo-random field values for floats, small concrete numbers for integers (in range where they become
+// indices), bound into memory through their placements. Words bound in part are zero elsewhere.
+import { dtypes, storedTypes } from "../../ir/dtype.ts";
+import type { Binding, Placement, Program } from "../../ir/machine/program.ts";
+import { hash } from "./field.ts";
+import {
+  type ByteVector,
+  kindAt,
+  type Lanes,
+  laneKinds,
+  lanesOf,
+  mixedBytes,
+  type Stored,
+  splitLanes,
+  tagAt,
+} from "./lanes.ts";
+import { bindWord, type Memory, sliceOf } from "./memory.ts";
+import { stripesOf, visitPlacement } from "./placements.ts";
+import { countChecked, type Findings, violate } from "./report.ts";
+
+/** For every tensor that reaches the indices of a gather, the smallest size it may index. */
+function indexLimits(program: Program): ReadonlyMap<number, number> {
+  const limits = new Map<number, number>();
+  const lower = (tensor: number, limit: number): void => {
+    limits.set(tensor, Math.min(limit, limits.get(tensor) ?? limit));
+  };
+  for (const node of [...program.graph.nodes].reverse()) {
+    const through = limits.get(node.output);
+    if (through !== undefined) for (const input of node.inputs) lower(input, through);
+    const [data, indices] = node.inputs;
+    if (node.op !== "gather" || data === undefined || indices === undefined) continue;
+    lower(indices, program.graph.tensors[data]?.shape[Number(node.attrs.axis)] ?? 1);
+  }
+  return limits;
+}
+
+/** The value of every input tensor. */
+export function randomInputs(program: Program, seed: number): ReadonlyMap<number, Lanes> {
+  const limits = indexLimits(program);
+  const values = new Map<number, Lanes>();
+  for (const binding of program.bindings) {
+    const tensor = program.graph.tensors[binding.tensor];
+    if (binding.kind !== "input" || tensor === undefined || values.has(binding.tensor)) continue;
+    const count = tensor.shape.reduce((product, size) => product * size, 1);
+    const draw = (element: number): number => hash(2000 + seed, Math.imul(binding.tensor + 1, 0x3c6ef372) + element);
+    const isFloat = dtypes[tensor.dtype].kind === "float";
+    const isByte = dtypes[tensor.dtype].bits === 8 && dtypes[tensor.dtype].kind !== "bool";
+    const limit = limits.get(binding.tensor) ?? (dtypes[binding.dtype].kind === "bool" ? 2 : 4);
+    const x = Int32Array.from({ length: count }, (_, i) =>
+      isFloat || isByte ? draw(i) : Math.abs(draw(i)) % Math.max(1, limit),
+    );
+    values.set(binding.tensor, lanesOf(x, isFloat ? laneKinds.float : isByte ? laneKinds.int : laneKinds.bits));
+  }
+  return values;
+}
+
+interface WordDraft {
+  readonly x: Int32Array;
+  readonly tags: Uint8Array;
+}
+
+function draftsOf(
+  program: Program,
+  placement: Placement,
+  shape: readonly number[],
+  value: Lanes,
+): ReadonlyMap<number, WordDraft> {
+  const { bytes } = storedTypes[placement.type];
+  const perVector = placement.pack > 0 ? 1 : bytes;
+  const drafts = new Map<number, WordDraft>();
+  const planes = boundPlanes(value, placement.type);
+  visitPlacement(placement, shape, (element, vector, lane) => {
+    planes.forEach((plane, b) => {
+      const key = vector * perVector + (placement.pack > 0 ? 0 : b);
+      let draft = drafts.get(key);
+      if (draft === undefined) {
+        const { lanes } = program.target;
+        draft = { x: new Int32Array(lanes), tags: new Uint8Array(lanes) };
+        drafts.set(key, draft);
+      }
+      draft.x[lane + b * placement.pack] = plane.x[element] as number;
+      draft.tags[lane + b * placement.pack] = tagAt(plane, element);
+    });
+  });
+  return drafts;
+}
+
+/** The whole tensor as byte planes; an 8-bit tensor's values are its bytes. */
+function boundPlanes(value: Lanes, type: Stored): readonly ByteVector[] {
+  if (type !== "i8" && type !== "u8") return splitLanes(value, type);
+  const symbolic = kindAt(value, 0) !== laneKinds.bits;
+  const tag = symbolic ? (type === "i8" ? 11 : 12) : 0;
+  return [{ x: symbolic ? value.x : value.x.map((x) => x & 255), tag, tags: undefined }];
+}
+
+/** The buffer for inputs that holds a word, -1 if there is none. */
+function symbolAt(
+  program: Program,
+  placement: Placement,
+  slice: { hemisphere: string; slice: number },
+  word: number,
+): number {
+  return program.symbols.findIndex(
+    (symbol) =>
+      (symbol.role === "input" || symbol.role === "state") &&
+      symbol.chip === placement.chip &&
+      word >= symbol.address &&
+      word < symbol.address + symbol.words &&
+      symbol.slices.some((one) => one.hemisphere === slice.hemisphere && one.slice === slice.slice),
+  );
+}
+
+function bindPlacement(findings: Findings, memory: Memory, binding: Binding, placement: Placement, value: Lanes): void {
+  const { program } = findings;
+  const { bytes } = storedTypes[placement.type];
+  const perVector = placement.pack > 0 ? 1 : bytes;
+  const stripes = stripesOf(placement);
+  let told = false;
+  for (const [key, draft] of draftsOf(program, placement, binding.shape, value)) {
+    const vector = Math.floor(key / perVector);
+    const place = placement.slices[(vector % stripes) * perVector + (key % perVector)];
+    if (place === undefined) continue;
+    const word = placement.address + Math.floor(vector / stripes);
+    const slice = sliceOf(memory, placement.chip, place);
+    const symbol = symbolAt(program, placement, place, word);
+    countChecked(findings, "completeness");
+    if (symbol < 0 && !told) {
+      told = true;
+      const message = `word ${word} of MEM.${place.hemisphere}${place.slice} holds input ${binding.name} but is in no input buffer`;
+      violate(findings, "completeness", message, { chip: placement.chip, tensor: binding.name });
+    }
+    const before = memory.values[slice.words[word] ?? 0];
+    if (before !== undefined) {
+      // Several tensors may share a word in different lanes.
+      before.x.forEach((x, lane) => {
+        if (draft.tags[lane] !== 0 || draft.x[lane] !== 0) return;
+        draft.x[lane] = x;
+        draft.tags[lane] = tagAt(before, lane);
+      });
+    }
+    bindWord(memory, slice, word, symbol, mixedBytes(draft.x, draft.tags));
+  }
+}
+
+export function bindInputs(findings: Findings, memory: Memory, values: ReadonlyMap<number, Lanes>): void {
+  for (const binding of findings.program.bindings) {
+    const value = values.get(binding.tensor);
+    if (binding.kind !== "input" || value === undefined) continue;
+    for (const placement of binding.placements) bindPlacement(findings, memory, binding, placement, value);
+  }
+}

@@ -1,0 +1,261 @@
+// The meaning of elementwise operations in the proof, lane by lane: field arithmetic on floats, exact arithmetic on concrete integers, field
+// arithmetic on symbolic ones, fixed pseudo-random functions for everything that is not a polynomial.
+import type { AluOp } from "../../ir/machine/isa.ts";
+import { float16FromF32Bits } from "../../ir/numeric/float16.ts";
+import {
+  addField,
+  hash,
+  hashPair,
+  isSpecial,
+  maxField,
+  minField,
+  minusInfinity,
+  multiplyField,
+  negateField,
+  notANumber,
+} from "./field.ts";
+import { floatsOf, halfToFloatBits, intAt, kindAt, type Lanes, laneKinds, lanesOf, mixedLanes } from "./lanes.ts";
+
+const salts = {
+  exp2: 1,
+  rsqrt: 2,
+  tanh: 3,
+  toInt: 4,
+  toIntTrunc: 5,
+  and: 6,
+  or: 7,
+  xor: 8,
+  shl: 9,
+  shr: 10,
+  shru: 11,
+} as const;
+
+type FloatOp = (a: number, b: number) => number;
+
+const subtractField: FloatOp = (a, b) => addField(a, negateField(b));
+
+function mapFloats(a: Lanes, b: Lanes, op: FloatOp): Lanes {
+  const fa = floatsOf(a);
+  const fb = floatsOf(b);
+  const x = new Int32Array(fa.length);
+  for (let i = 0; i < x.length; i++) x[i] = op(fa[i] as number, fb[i] as number);
+  return lanesOf(x, laneKinds.float);
+}
+
+function mapFloat(a: Lanes, kind: number, op: (a: number) => number): Lanes {
+  const fa = floatsOf(a);
+  const x = new Int32Array(fa.length);
+  for (let i = 0; i < x.length; i++) x[i] = op(fa[i] as number);
+  return lanesOf(x, kind);
+}
+
+function compareFloats(a: Lanes, b: Lanes, op: (a: number, b: number) => boolean): Lanes {
+  const fa = floatsOf(a);
+  const fb = floatsOf(b);
+  const x = new Int32Array(fa.length);
+  for (let i = 0; i < x.length; i++) {
+    const left = fa[i] as number;
+    const right = fb[i] as number;
+    x[i] = left !== notANumber && right !== notANumber && op(left, right) ? 1 : 0;
+  }
+  return lanesOf(x, laneKinds.bits);
+}
+
+/** Lane by lane: `concrete` where both operands are bits, else `symbolic` on the field integers (undefined: the other operand unchanged). */
+function mapInts(
+  a: Lanes,
+  b: Lanes,
+  concrete: (a: number, b: number) => number,
+  symbolic: (a: number, b: number) => number,
+  keep: (kind: number, bits: number) => boolean = () => false,
+): Lanes {
+  const count = a.x.length;
+  const x = new Int32Array(count);
+  const kinds = new Uint8Array(count);
+  for (let i = 0; i < count; i++) {
+    const ka = kindAt(a, i);
+    const kb = kindAt(b, i);
+    const xa = a.x[i] as number;
+    const xb = b.x[i] as number;
+    if (ka === laneKinds.bits && kb === laneKinds.bits) {
+      x[i] = concrete(xa, xb);
+    } else if (keep(kb, xb)) {
+      x[i] = xa;
+      kinds[i] = ka;
+    } else if (keep(ka, xa)) {
+      x[i] = xb;
+      kinds[i] = kb;
+    } else {
+      x[i] = symbolic(intAt(ka, xa), intAt(kb, xb));
+      kinds[i] = laneKinds.int;
+    }
+  }
+  return mixedLanes(x, kinds);
+}
+
+const isBits = (wanted: number) => (kind: number, bits: number) => kind === laneKinds.bits && bits === wanted;
+/** Commutative pseudo-random function. */
+const hashSet = (salt: number) => (a: number, b: number) => hashPair(salt, Math.min(a, b), Math.max(a, b));
+const inOrder = (salt: number) => (a: number, b: number) => hashPair(salt, a, b);
+const shiftAmount = (b: number, outside: number): number => (b >= 0 && b <= 31 ? b : outside);
+
+function shift(a: Lanes, b: Lanes, salt: number, concrete: (a: number, b: number) => number): Lanes {
+  const result = mapInts(a, b, concrete, inOrder(salt));
+  return b.kind === laneKinds.bits && b.x.every((bits) => bits === 0) ? a : result;
+}
+
+function compareInts(a: Lanes, b: Lanes, op: (a: number, b: number) => boolean): Lanes {
+  const count = a.x.length;
+  const x = new Int32Array(count);
+  for (let i = 0; i < count; i++) {
+    const ka = kindAt(a, i);
+    const kb = kindAt(b, i);
+    const both = ka === laneKinds.bits && kb === laneKinds.bits;
+    const left = both ? (a.x[i] as number) : intAt(ka, a.x[i] as number);
+    const right = both ? (b.x[i] as number) : intAt(kb, b.x[i] as number);
+    x[i] = op(left, right) ? 1 : 0;
+  }
+  return lanesOf(x, laneKinds.bits);
+}
+
+function select(condition: Lanes, a: Lanes, b: Lanes): Lanes {
+  const count = condition.x.length;
+  const x = new Int32Array(count);
+  const kinds = new Uint8Array(count);
+  for (let i = 0; i < count; i++) {
+    const from = intAt(kindAt(condition, i), condition.x[i] as number) !== 0 ? a : b;
+    x[i] = from.x[i] as number;
+    kinds[i] = kindAt(from, i);
+  }
+  return mixedLanes(x, kinds);
+}
+
+function mapKinds(a: Lanes, op: (kind: number, x: number) => readonly [number, number]): Lanes {
+  const count = a.x.length;
+  const x = new Int32Array(count);
+  const kinds = new Uint8Array(count);
+  for (let i = 0; i < count; i++) {
+    const [kind, value] = op(kindAt(a, i), a.x[i] as number);
+    x[i] = value;
+    kinds[i] = kind;
+  }
+  return mixedLanes(x, kinds);
+}
+
+/** Computed values pass unrounded: the proof is about which values meet, not about rounding. Constants are rounded as they would be. */
+export function roundToHalf(a: Lanes): Lanes {
+  if (a.kind === laneKinds.float) return a;
+  return mapKinds(a, (kind, x) =>
+    kind === laneKinds.bits ? [kind, halfToFloatBits(float16FromF32Bits(x))] : [laneKinds.float, floatsOfOne(kind, x)],
+  );
+}
+
+function floatsOfOne(kind: number, x: number): number {
+  return floatsOf(lanesOf(Int32Array.of(x), kind))[0] ?? 0;
+}
+
+const exp2 = (a: number): number => (a === minusInfinity ? 0 : isSpecial(a) ? a : hash(salts.exp2, a));
+
+const inverseRoot = (a: number): number => (a === notANumber ? a : isSpecial(a) ? 0 : hash(salts.rsqrt, a));
+
+const tangent = (a: number): number => (a === notANumber ? a : hash(salts.tanh, a));
+
+/** The result of an ALU operation on whole vectors (or of the core op with the same meaning on whole tensors). */
+export function applyOperation(operation: AluOp, a: Lanes, b: Lanes, c: Lanes): Lanes {
+  switch (operation) {
+    case "mov":
+      return a;
+    case "add":
+      return mapFloats(a, b, addField);
+    case "sub":
+      return mapFloats(a, b, subtractField);
+    case "rsub":
+      return mapFloats(b, a, subtractField);
+    case "mul":
+      return mapFloats(a, b, multiplyField);
+    case "min":
+      return mapFloats(a, b, minField);
+    case "max":
+      return mapFloats(a, b, maxField);
+    case "relu":
+      return mapFloat(a, laneKinds.float, (x) => maxField(x, 0));
+    case "cmpEq":
+      return compareFloats(a, b, (x, y) => x === y);
+    case "cmpLt":
+      return compareFloats(a, b, (x, y) => x < y);
+    case "cmpLe":
+      return compareFloats(a, b, (x, y) => x <= y);
+    case "exp2":
+      return mapFloat(a, laneKinds.float, exp2);
+    case "rsqrt":
+      return mapFloat(a, laneKinds.float, inverseRoot);
+    case "tanh":
+      return mapFloat(a, laneKinds.float, tangent);
+    case "toInt":
+      return mapFloat(a, laneKinds.int, (x) => hash(salts.toInt, x));
+    case "toIntTrunc":
+      return mapFloat(a, laneKinds.int, (x) => hash(salts.toIntTrunc, x));
+    case "roundF16":
+      return roundToHalf(a);
+    case "toFloat":
+      return mapKinds(a, (kind, x) => [laneKinds.float, intAt(kind, x)]);
+    case "select":
+      return select(a, b, c);
+    default:
+      return applyInteger(operation, a, b);
+  }
+}
+
+type IntegerOperation = Extract<
+  AluOp,
+  | "iadd"
+  | "isub"
+  | "irsub"
+  | "imul"
+  | "imin"
+  | "imax"
+  | "icmpEq"
+  | "icmpLt"
+  | "icmpLe"
+  | "and"
+  | "or"
+  | "xor"
+  | "shl"
+  | "shr"
+  | "shru"
+>;
+
+function applyInteger(operation: IntegerOperation, a: Lanes, b: Lanes): Lanes {
+  switch (operation) {
+    case "iadd":
+      return mapInts(a, b, (x, y) => (x + y) | 0, addField, isBits(0));
+    case "isub":
+      return mapInts(a, b, (x, y) => (x - y) | 0, subtractField);
+    case "irsub":
+      return mapInts(b, a, (x, y) => (x - y) | 0, subtractField);
+    case "imul":
+      return mapInts(a, b, (x, y) => Math.imul(x, y), multiplyField);
+    case "imin":
+      return mapInts(a, b, Math.min, Math.min);
+    case "imax":
+      return mapInts(a, b, Math.max, Math.max);
+    case "icmpEq":
+      return compareInts(a, b, (x, y) => x === y);
+    case "icmpLt":
+      return compareInts(a, b, (x, y) => x < y);
+    case "icmpLe":
+      return compareInts(a, b, (x, y) => x <= y);
+    case "and":
+      return mapInts(a, b, (x, y) => x & y, hashSet(salts.and), isBits(-1));
+    case "or":
+      return mapInts(a, b, (x, y) => x | y, hashSet(salts.or), isBits(0));
+    case "xor":
+      return mapInts(a, b, (x, y) => x ^ y, hashSet(salts.xor), isBits(0));
+    case "shl":
+      return shift(a, b, salts.shl, (x, y) => (shiftAmount(y, 32) === 32 ? 0 : x << y));
+    case "shr":
+      return shift(a, b, salts.shr, (x, y) => x >> shiftAmount(y, 31));
+    case "shru":
+      return shift(a, b, salts.shru, (x, y) => (shiftAmount(y, 32) === 32 ? 0 : x >>> y) | 0);
+  }
+}
