@@ -12,7 +12,8 @@ interface Columns {
   writer: Int32Array;
   /** Entry that this one replaced, 0 if none. */
   before: Int32Array;
-  commit: Float64Array;
+  /** Issue of the write: from then on the old value is gone. */
+  issued: Float64Array;
   lastRead: Float64Array;
 }
 
@@ -45,7 +46,7 @@ function newColumns(size: number): Columns {
     symbol: new Int32Array(size),
     writer: new Int32Array(size),
     before: new Int32Array(size),
-    commit: new Float64Array(size),
+    issued: new Float64Array(size),
     lastRead: new Float64Array(size),
   };
 }
@@ -85,18 +86,18 @@ function grow(memory: Memory): void {
   larger.symbol.set(columns.symbol);
   larger.writer.set(columns.writer);
   larger.before.set(columns.before);
-  larger.commit.set(columns.commit);
+  larger.issued.set(columns.issued);
   larger.lastRead.set(columns.lastRead);
   Object.assign(columns, larger);
 }
 
-function newEntry(memory: Memory, symbol: number, writer: number, commit: number, value: ByteVector): number {
+function newEntry(memory: Memory, symbol: number, writer: number, issued: number, value: ByteVector): number {
   grow(memory);
   const entry = memory.entries++;
   const { columns } = memory;
   columns.symbol[entry] = symbol;
   columns.writer[entry] = writer;
-  columns.commit[entry] = commit;
+  columns.issued[entry] = issued;
   columns.lastRead[entry] = -1;
   memory.values[entry] = value;
   return entry;
@@ -126,10 +127,11 @@ export function writeWord(
   word: number,
   symbol: number,
   writer: number,
+  issued: number,
   commit: number,
   value: ByteVector,
 ): void {
-  slice.pending.push({ word, commit, entry: newEntry(memory, symbol, writer, commit, value) });
+  slice.pending.push({ word, commit, entry: newEntry(memory, symbol, writer, issued, value) });
 }
 
 /** Puts a bound input into a word before cycle 0. */
@@ -165,7 +167,7 @@ export function entryOfSymbol(memory: Memory, entry: number, symbol: number): nu
   return at;
 }
 
-/** One value's life in a word: landed at `from`, last read before `until`. */
+/** One value's life in a word: written at `from`, last read before `until`. */
 export interface WordLife {
   readonly from: number;
   readonly until: number;
@@ -184,7 +186,7 @@ export function visitLives(
       if (newest === 0) return;
       const lives: WordLife[] = [];
       for (let entry = newest; entry > 0; entry = columns.before[entry] ?? 0) {
-        const from = columns.commit[entry] ?? 0;
+        const from = columns.issued[entry] ?? 0;
         lives.push({ from, until: Math.max(from, columns.lastRead[entry] ?? 0) + 1, entry });
       }
       visit(slice, word, lives);

@@ -117,7 +117,7 @@ function checkMode(scope: Scope, mode: MxmMode): boolean {
 
 function checkLanes(scope: Scope, lane: number, k: number, tileK: number): void {
   const { lanes } = scope.target;
-  if (!whole(k, 0, tileK + 1)) scope.say(`k ${k} is outside 0..${tileK}`);
+  if (!whole(k, 1, tileK + 1)) scope.say(`k ${k} is outside 1..${tileK}`);
   if (!whole(lane, 0, lanes) || lane + k > lanes)
     scope.say(`lanes ${lane}..${lane + k - 1} are outside 0..${lanes - 1}`);
 }
@@ -134,8 +134,10 @@ function checkLoad(scope: Scope, ins: Instruction & { readonly op: "lw" }): void
     return;
   }
   checkStreams(scope, "weights", ins.stream, ins.streams, bytes);
-  if (ins.format === "planar") checkLanes(scope, ins.lane, ins.k, spec.tileK);
-  else checkLanes(scope, 0, ins.k, spec.tileK);
+  checkLanes(scope, ins.lane, ins.k, spec.tileK);
+  if (ins.format === "packed" && (ins.lane !== 0 || modeBytes[ins.mode] * spec.tileK > target.lanes)) {
+    say(`a packed row of ${modeBytes[ins.mode] * spec.tileK} bytes starts at lane 0 of ${target.lanes}`);
+  }
   if (!whole(ins.row, 0, spec.tileN) || !whole(ins.rows, 1, spec.tileN + 1) || ins.row + ins.rows > spec.tileN) {
     say(`rows ${ins.row}..${ins.row + ins.rows - 1} are outside the tile's 0..${spec.tileN - 1}`);
     return;

@@ -16,31 +16,33 @@ function writerName(run: Execution, entry: number): string {
   return writer === undefined ? `input ${symbol}` : `${symbol} (${siteName(writer)})`;
 }
 
-function isPending(slice: SliceState, run: Execution, word: number, symbol: number): number | undefined {
-  return slice.pending.find((write) => write.word === word && run.memory.columns.symbol[write.entry] === symbol)
-    ?.commit;
+type Landing = SliceState["pending"][number];
+
+/** A write of the word that is under way. */
+function landingOn(slice: SliceState, word: number): Landing | undefined {
+  return slice.pending.length === 0 ? undefined : slice.pending.find((write) => write.word === word);
 }
 
 /** Why a word does not hold what the reader claims; tells the violation. */
 function explain(run: Execution, site: Site, slice: SliceState, word: number, cycle: number, entry: number): void {
   const { symbol } = site.ins;
   const name = run.program.symbols[symbol]?.name ?? "no buffer";
-  const landing = isPending(slice, run, word, symbol);
-  if (entry > 0 && entryOfSymbol(run.memory, entry, symbol) > 0) {
+  const landing = landingOn(slice, word);
+  if (landing !== undefined && run.memory.columns.symbol[landing.entry] === symbol) {
+    complain(
+      run,
+      "operand",
+      site,
+      cycle,
+      `reads word ${word} for ${name} at cycle ${cycle}; its write lands at ${landing.commit}`,
+    );
+  } else if (entry > 0 && entryOfSymbol(run.memory, entry, symbol) > 0) {
     complain(
       run,
       "lifetime",
       site,
       cycle,
       `reads word ${word} for ${name}, which was overwritten with ${writerName(run, entry)}`,
-    );
-  } else if (landing !== undefined) {
-    complain(
-      run,
-      "operand",
-      site,
-      cycle,
-      `reads word ${word} for ${name} at cycle ${cycle}; its write lands at ${landing}`,
     );
   } else if (entry > 0) {
     complain(run, "operand", site, cycle, `reads word ${word} for ${name}, but it holds ${writerName(run, entry)}`);
@@ -62,7 +64,18 @@ function readWord(run: Execution, site: Site, slice: SliceState, word: number, c
     return state.value;
   }
   noteRead(run.memory, state.entry, cycle);
+  const landing = landingOn(slice, word);
   if (run.memory.columns.symbol[state.entry] !== site.ins.symbol) explain(run, site, slice, word, cycle, state.entry);
+  else if (landing !== undefined) {
+    const by = writerName(run, landing.entry);
+    complain(
+      run,
+      "lifetime",
+      site,
+      cycle,
+      `reads word ${word} at cycle ${cycle} while it is being overwritten with ${by}`,
+    );
+  }
   return state.value;
 }
 
@@ -86,7 +99,16 @@ export function prepareWrite(run: Execution, site: Site): Step | undefined {
   return (repetition, cycle) => {
     const [value = unknownBytes(run)] = takePort(run, site, data, cycle);
     settle(run.memory, slice, cycle);
-    writeWord(run.memory, slice, ins.address + repetition * ins.stride, ins.symbol, site.id, cycle + latency, value);
+    writeWord(
+      run.memory,
+      slice,
+      ins.address + repetition * ins.stride,
+      ins.symbol,
+      site.id,
+      cycle,
+      cycle + latency,
+      value,
+    );
     countChecked(run.findings, "lifetime");
   };
 }
@@ -124,7 +146,7 @@ export function prepareScatter(run: Execution, site: Site): Step | undefined {
     if (kind === laneKinds.bits && (x < 0 || x >= ins.limit)) return;
     settle(run.memory, slice, cycle);
     const word = ins.address + ins.scale * indexAt(kind, x, ins.limit);
-    writeWord(run.memory, slice, word, ins.symbol, site.id, cycle + latency, value);
+    writeWord(run.memory, slice, word, ins.symbol, site.id, cycle, cycle + latency, value);
     countChecked(run.findings, "lifetime");
   };
 }

@@ -107,7 +107,7 @@ function installTile(target: Target, say: Say, state: PlaneState, site: Site, us
     say(site, `replaces the tile that ${siteName(tile.site)} installed while it is used until cycle ${tile.lastUse}`);
   }
   closeTile(chip, state, uses);
-  state.tile = { mode: ins.mode, site, lastUse: ins.cycle + target.mxm.latency.iw };
+  state.tile = { mode: ins.mode, site, lastUse: ins.cycle + 1 };
   state.buffer = undefined;
 }
 
