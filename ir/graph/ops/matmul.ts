@@ -53,9 +53,9 @@ interface MatrixShape {
 function multiplyInto(
   out: Float64Array,
   at: number,
-  a: ArrayLike<number>,
+  a: Float64Array,
   atA: number,
-  b: ArrayLike<number>,
+  b: Float64Array,
   atB: number,
   shape: MatrixShape,
 ): void {
@@ -86,10 +86,12 @@ export function matmulNumbers(
     stridedPositions(batchShape, broadcastStrides(own.slice(0, -2), batchShape));
   const [startsA, startsB] = [starts(left), starts(right)];
   const out = new Float64Array(startsA.length * shape.m * shape.n);
+  const [x, y] = [a, b].map((numbers) => (numbers instanceof Float64Array ? numbers : new Float64Array(numbers)));
+  if (x === undefined || y === undefined) return out;
   for (let i = 0; i < startsA.length; i++) {
     const atA = (startsA[i] ?? 0) * shape.m * shape.k;
     const atB = (startsB[i] ?? 0) * shape.k * shape.n;
-    multiplyInto(out, i * shape.m * shape.n, a, atA, b, atB, shape);
+    multiplyInto(out, i * shape.m * shape.n, x, atA, y, atB, shape);
   }
   return out;
 }
