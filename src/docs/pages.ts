@@ -1,0 +1,13 @@
+// The generated pages of docs/. A page is text made from tables; nothing here touches files.
+import { diagnosticsPage } from "./diagnostics-page.ts";
+import { isaPage } from "./isa-page.ts";
+
+export interface GeneratedPage {
+  readonly file: string;
+  readonly text: () => string;
+}
+
+export const generatedPages: readonly GeneratedPage[] = [
+  { file: "docs/diagnostics.md", text: diagnosticsPage },
+  { file: "docs/isa.md", text: isaPage },
+];
