@@ -92,6 +92,12 @@ export const diagnosticCodes = {
     explain: "The model does not say which version of an operator set a node uses, or names one domain twice.",
     exit: 1,
   },
+  LPU1030: {
+    title: "graph text cannot be parsed",
+    explain:
+      "A line of a printed graph does not have the form that `--dump-ir` writes. Constants printed as elided<bytes> cannot be read back: print them in full.",
+    exit: 1,
+  },
   LPU1201: {
     title: "wrong number of inputs or outputs",
     explain:
