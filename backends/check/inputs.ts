@@ -14,7 +14,7 @@ import {
   splitLanes,
   tagAt,
 } from "./lanes.ts";
-import { bindWord, type Memory, sliceOf } from "./memory.ts";
+import { bindWord, entryAt, type Memory, sliceOf } from "./memory.ts";
 import { stripesOf, visitPlacement } from "./placements.ts";
 import { countChecked, type Findings, violate } from "./report.ts";
 
@@ -129,7 +129,7 @@ function bindPlacement(findings: Findings, memory: Memory, binding: Binding, pla
       const message = `word ${word} of MEM.${place.hemisphere}${place.slice} holds input ${binding.name} but is in no input buffer`;
       violate(findings, "completeness", message, { chip: placement.chip, tensor: binding.name });
     }
-    const before = memory.values[slice.words[word] ?? 0];
+    const before = memory.values[entryAt(slice, word)];
     if (before !== undefined) {
       // Several tensors may share a word in different lanes.
       before.x.forEach((x, lane) => {

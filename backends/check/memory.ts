@@ -1,7 +1,6 @@
 // SRAM in the data-flow proof: which value and which writer every word has had, and until when it was read. Words are never forgotten, so that
 // a wrong read can be told apart (overwritten too early, never written, not landed yet) and lifetimes can be checked modulo an interval.
 import type { Program, Unit } from "../../ir/machine/program.ts";
-import { wordsPerSlice } from "../../ir/target/geometry.ts";
 import { type Images, imageWord, newImages } from "./image.ts";
 import { type ByteVector, bytesOf, byteTags } from "./lanes.ts";
 
@@ -27,8 +26,8 @@ interface Slice {
   readonly chip: number;
   readonly hemisphere: "W" | "E";
   readonly slice: number;
-  /** Entry of each word, 0 where nothing was written. */
-  readonly words: Int32Array;
+  /** Entry of each word by page, 0 where nothing was written. */
+  readonly pages: (Int32Array | undefined)[];
   pending: PendingWrite[];
 }
 
@@ -68,8 +67,7 @@ export function sliceOf(memory: Memory, chip: number, { hemisphere, slice }: Pla
   const key = `${chip}${hemisphere}${slice}`;
   let found = memory.slices.get(key);
   if (found === undefined) {
-    const words = new Int32Array(wordsPerSlice(memory.program.target));
-    found = { chip, hemisphere, slice, words, pending: [] };
+    found = { chip, hemisphere, slice, pages: [], pending: [] };
     memory.slices.set(key, found);
   }
   return found;
@@ -103,12 +101,26 @@ function newEntry(memory: Memory, symbol: number, writer: number, issued: number
   return entry;
 }
 
+const pageWords = 256;
+
+/** Entry of a word, 0 if nothing was written to it. */
+export function entryAt(slice: Slice, word: number): number {
+  return slice.pages[Math.floor(word / pageWords)]?.[word % pageWords] ?? 0;
+}
+
+function setEntry(slice: Slice, word: number, entry: number): void {
+  const number = Math.floor(word / pageWords);
+  const page = slice.pages[number] ?? new Int32Array(pageWords);
+  slice.pages[number] = page;
+  page[word % pageWords] = entry;
+}
+
 function land(memory: Memory, slice: Slice, write: PendingWrite): void {
-  const before = slice.words[write.word] ?? 0;
+  const before = entryAt(slice, write.word);
   memory.columns.before[write.entry] = before;
   // Nobody reads the old value any more; its history stays.
   memory.values[before] = undefined;
-  slice.words[write.word] = write.entry;
+  setEntry(slice, write.word, write.entry);
 }
 
 /** Lets all writes land whose time has come. */
@@ -147,7 +159,7 @@ export type WordState =
 
 /** What the word holds now. Settle first. */
 export function wordState(memory: Memory, slice: Slice, word: number): WordState {
-  const entry = slice.words[word] ?? 0;
+  const entry = entryAt(slice, word);
   const value = memory.values[entry];
   if (entry > 0 && value !== undefined) return { kind: "written", entry, value };
   const bytes = imageWord(memory.images, slice.chip, slice.hemisphere, slice.slice, word);
@@ -182,14 +194,16 @@ export function visitLives(
   const { columns } = memory;
   for (const slice of memory.slices.values()) {
     settle(memory, slice, Number.POSITIVE_INFINITY);
-    slice.words.forEach((newest, word) => {
-      if (newest === 0) return;
-      const lives: WordLife[] = [];
-      for (let entry = newest; entry > 0; entry = columns.before[entry] ?? 0) {
-        const from = columns.issued[entry] ?? 0;
-        lives.push({ from, until: Math.max(from, columns.lastRead[entry] ?? 0) + 1, entry });
-      }
-      visit(slice, word, lives);
+    slice.pages.forEach((page, number) => {
+      page?.forEach((newest, offset) => {
+        if (newest === 0) return;
+        const lives: WordLife[] = [];
+        for (let entry = newest; entry > 0; entry = columns.before[entry] ?? 0) {
+          const from = columns.issued[entry] ?? 0;
+          lives.push({ from, until: Math.max(from, columns.lastRead[entry] ?? 0) + 1, entry });
+        }
+        visit(slice, number * pageWords + offset, lives);
+      });
     });
   }
 }
