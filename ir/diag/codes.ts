@@ -235,6 +235,18 @@ export const diagnosticCodes = {
       "With the topology `edges`, each edge joins two different chips of the system, every chip must be reachable from every other, and no chip may have more links than ports.",
     exit: 2,
   },
+  LPU4001: {
+    title: "memory does not suffice",
+    explain:
+      "Weights, state, activations and program text of a chip need more words of some memory slices than these have. Give the model more chips, use a smaller precision, or a target with more memory.",
+    exit: 4,
+  },
+  LPU4002: {
+    title: "model needs more chips than it can be spread over",
+    explain:
+      "The model is split at the borders of its repeated layers. It needs more memory than the chips asked for have, or has fewer parts than there are chips.",
+    exit: 4,
+  },
   LPU5001: {
     title: "not an lpuc program",
     explain: "The file does not start with the mark of a .lpu program. Was it written by `lpuc compile` or `lpuc asm`?",

@@ -103,7 +103,7 @@ export const isa = {
   iw: defineInstruction({
     unit: "mxmLoad",
     summary:
-      "installs the loaded buffer: ABC issues from latency.iw after this on use the new tile, earlier ones still use the old tile. " +
+      "makes the loaded buffer the tile in use (no ABC of the old tile may be under way); ABC may issue after latency.iw. " +
       "At least latency.lw after the last LW of the tile; an LW issued later than this IW fills the next buffer",
     fields: { mode: "mode" },
   }),

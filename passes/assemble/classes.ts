@@ -1,0 +1,99 @@
+// Compiling each distinct block once: lowering, border locations, schedule. Blocks of one class share everything but addresses and tensors.
+import type { Graph, TensorId } from "../../ir/graph/graph.ts";
+import { columnCount, type Hemisphere } from "../../ir/target/geometry.ts";
+import type { Target } from "../../ir/target/target.ts";
+import type { Block, BlockChain } from "../blocks/blocks.ts";
+import type { Storage } from "../lower/kernel.ts";
+import { type LoweredBlock, lowerBlock } from "../lower/lower.ts";
+import { columnClasses } from "../schedule/locations.ts";
+import { type BlockSchedule, scheduleBlock } from "../schedule/schedule.ts";
+import { bytesOfStorage, type Location, partCount, pinKey } from "../schedule/state.ts";
+
+export interface BlockClass {
+  readonly index: number;
+  /** The block that was compiled. */
+  readonly first: Block;
+  readonly lowered: LoweredBlock;
+  readonly schedule: BlockSchedule;
+  /** Cycles from the block's start until a following block may start: everything written, all streams empty. */
+  readonly cycles: number;
+}
+
+export interface CompiledBlocks {
+  readonly classes: readonly BlockClass[];
+  readonly classOf: readonly number[];
+}
+
+/** Where part `part` of a border tensor with this ordinal stands, the same in every block that touches it. */
+export function borderLocation(target: Target, ordinal: number, storage: Pick<Storage, "type">, width: number, part: number): Location {
+  const { wide, narrow } = columnClasses(target);
+  const hemisphere: Hemisphere = ordinal % 2 === 0 ? "W" : "E";
+  const index = Math.floor(ordinal / 2) * 2 + part;
+  if (storage.type === "f32" || storage.type === "i32") return { hemisphere, column: index % wide, sub: 0, width, bank: Math.floor(index / wide) % 2 };
+  const subs = Math.max(1, Math.floor(target.mem.slicesPerColumn / width));
+  const columns = narrow - wide;
+  return { hemisphere, column: wide + (index % columns), sub: (Math.floor(index / columns) % subs) * width, width, bank: Math.floor(index / columns / subs) % 2 };
+}
+
+/** Ordinals of border tensors: small numbers, equal at corresponding places of equal blocks. */
+export function borderOrdinals(graph: Graph, chain: BlockChain): Map<TensorId, number> {
+  const readers = new Map<TensorId, number[]>();
+  for (const block of chain.blocks) for (const id of block.inputs) readers.set(id, [...(readers.get(id) ?? []), block.index]);
+  const ordinals = new Map<TensorId, number>();
+  const shared = graph.inputs.map((input) => input.tensor).filter((id) => (readers.get(id) ?? []).length > 1);
+  shared.forEach((id, i) => {
+    ordinals.set(id, i);
+  });
+  const live = new Map<number, number>();
+  for (const block of chain.blocks) {
+    block.inputs.forEach((id, i) => {
+      if (!ordinals.has(id)) ordinals.set(id, i);
+    });
+    for (const [ordinal, until] of [...live]) if (until <= block.index) live.delete(ordinal);
+    block.outputs.forEach((id, i) => {
+      if (ordinals.has(id)) return;
+      const last = Math.max(-1, ...(readers.get(id) ?? []));
+      if (last < 0) {
+        ordinals.set(id, i + 1);
+        return;
+      }
+      let ordinal = 0;
+      while (live.has(ordinal)) ordinal++;
+      live.set(ordinal, last);
+      ordinals.set(id, ordinal);
+    });
+  }
+  return ordinals;
+}
+
+function pinBorders(target: Target, lowered: LoweredBlock, ordinals: ReadonlyMap<TensorId, number>): Map<string, Location> {
+  const pinned = new Map<string, Location>();
+  for (const storage of lowered.storages) {
+    if (storage.boundary === undefined) continue;
+    const ordinal = ordinals.get(storage.boundary.tensor) ?? 0;
+    for (let part = 0; part < partCount(storage); part++) pinned.set(pinKey(storage.id, part), borderLocation(target, ordinal, storage, bytesOfStorage(storage), part));
+  }
+  return pinned;
+}
+
+/** Compiles the classes of a chain. `onBlock` is told about each class before it is compiled. */
+export function compileBlocks(graph: Graph, chain: BlockChain, target: Target): CompiledBlocks {
+  const ordinals = borderOrdinals(graph, chain);
+  const graphInputs = new Set(graph.inputs.map((input) => input.tensor));
+  const known = new Map<string, number>();
+  const classes: BlockClass[] = [];
+  const classOf = chain.blocks.map((block) => {
+    const places = [...block.inputs, ...block.outputs].map((id) => ordinals.get(id)).join();
+    const key = `${block.form}|${places}`;
+    const before = known.get(key);
+    if (before !== undefined) return before;
+    const inputs = block.inputs.map((tensor) => ({ tensor, mayBeF16: graphInputs.has(tensor) }));
+    const lowered = lowerBlock(graph, { nodes: block.nodes, inputs, outputs: block.outputs }, target);
+    const schedule = scheduleBlock(target, lowered, pinBorders(target, lowered, ordinals));
+    const index = classes.length;
+    classes.push({ index, first: block, lowered, schedule, cycles: schedule.state.end + columnCount(target) + target.mem.latency.write });
+    known.set(key, index);
+    return index;
+  });
+  return { classes, classOf };
+}

@@ -1,0 +1,186 @@
+// Blocks: the core graph cut into a chain of node ranges that are compiled and scheduled one by one. Repeated layers become blocks of one class,
+// which is compiled once and stamped. Views belong to the blocks that read them.
+import { invariant } from "../../ir/diag/diagnostic.ts";
+import type { Graph, GraphNode, TensorId } from "../../ir/graph/graph.ts";
+import { findPeriod } from "./period.ts";
+
+/** How a node sees its operands: behind views, down to the tensor that is really stored. */
+export interface Block {
+  readonly index: number;
+  /** Nodes with the views they read through, in topological order. */
+  readonly nodes: readonly GraphNode[];
+  /** Stored tensors from other blocks or graph inputs, in order of first use. */
+  readonly inputs: readonly TensorId[];
+  /** Tensors other blocks or the host read, in order of production. */
+  readonly outputs: readonly TensorId[];
+  readonly constants: readonly TensorId[];
+  /** All tensors of the block in canonical order: blocks of one class correspond index by index. */
+  readonly tensors: readonly TensorId[];
+  /** Equal for blocks with the same computation on tensors of the same shapes. */
+  readonly form: string;
+  /** Layer number if the block is a repetition of the periodic part. */
+  readonly layer?: number;
+}
+
+export interface BlockChain {
+  readonly blocks: readonly Block[];
+  readonly layers: number;
+}
+
+const viewOps = new Set(["reshape", "transpose", "expand", "slice", "bitcast"]);
+export const isViewNode = (node: GraphNode): boolean => viewOps.has(node.op);
+
+interface Roots {
+  readonly producer: ReadonlyMap<TensorId, GraphNode>;
+  /** The stored tensor behind views. */
+  readonly rootOf: (id: TensorId) => TensorId;
+}
+
+export function findRoots(graph: Graph): Roots {
+  const producer = new Map<TensorId, GraphNode>();
+  for (const node of graph.nodes) for (const output of node.outputs) if (output !== null) producer.set(output, node);
+  const rootOf = (id: TensorId): TensorId => {
+    let at = id;
+    for (let node = producer.get(at); node !== undefined && isViewNode(node); node = producer.get(at)) at = node.inputs[0] as TensorId;
+    return at;
+  };
+  return { producer, rootOf };
+}
+
+/** Local signature of a node: everything but which tensors it reads. */
+export function nodeSignature(graph: Graph, node: GraphNode, roots: Roots): string {
+  const shape = (id: TensorId): string => `${graph.tensors[id]?.dtype}[${graph.tensors[id]?.shape.join()}]`;
+  const operand = (id: TensorId): string => {
+    let text = shape(id);
+    let at = id;
+    for (let view = roots.producer.get(at); view !== undefined && isViewNode(view); view = roots.producer.get(at)) {
+      text += `<${view.op}${JSON.stringify(view.attrs)}`;
+      at = view.inputs[0] as TensorId;
+      text += shape(at);
+    }
+    const tensor = graph.tensors[at];
+    return `${text}${tensor?.data === undefined ? "" : scalarText(graph, at)}`;
+  };
+  return `${node.op}${JSON.stringify(node.attrs)}(${node.inputs.map((id) => (id === null ? "-" : operand(id))).join(";")})${node.outputs.map((id) => (id === null ? "-" : shape(id))).join()}`;
+}
+
+/** Scalars are part of the code (immediates), so their value is part of the form. */
+function scalarText(graph: Graph, id: TensorId): string {
+  const tensor = graph.tensors[id];
+  if (tensor?.data === undefined || tensor.data.byteLength > 8) return "const";
+  return `const:${Array.from(tensor.data.read()).join()}`;
+}
+
+export function findBlocks(graph: Graph): BlockChain {
+  const roots = findRoots(graph);
+  const nodes = graph.nodes.filter((node) => !isViewNode(node));
+  const period = findPeriod(
+    nodes.map((node) => nodeSignature(graph, node, roots)),
+    (cut) => crossingCount(graph, nodes, roots, cut),
+  );
+  const ranges: { from: number; to: number; layer?: number }[] = [];
+  if (period === undefined) ranges.push({ from: 0, to: nodes.length });
+  else {
+    if (period.from > 0) ranges.push({ from: 0, to: period.from });
+    for (let layer = 0; layer < period.repeats; layer++) ranges.push({ from: period.from + layer * period.length, to: period.from + (layer + 1) * period.length, layer });
+    const end = period.from + period.repeats * period.length;
+    if (end < nodes.length) ranges.push({ from: end, to: nodes.length });
+  }
+  const owner = new Map<GraphNode, number>();
+  ranges.forEach((range, index) => {
+    for (let i = range.from; i < range.to; i++) owner.set(nodes[i] as GraphNode, index);
+  });
+  const blocks = ranges.map((range, index) => makeBlock(graph, roots, nodes.slice(range.from, range.to), index, owner, range.layer));
+  return { blocks, layers: period?.repeats ?? 0 };
+}
+
+/** Stored tensors alive across the cut before node `cut`, graph inputs and constants apart. */
+function crossingCount(graph: Graph, nodes: readonly GraphNode[], roots: Roots, cut: number): number {
+  const before = new Set<TensorId>();
+  for (let i = 0; i < cut; i++) for (const output of nodes[i]?.outputs ?? []) if (output !== null) before.add(output);
+  const crossing = new Set<TensorId>();
+  for (let i = cut; i < nodes.length; i++) {
+    for (const input of nodes[i]?.inputs ?? []) {
+      if (input === null) continue;
+      const root = roots.rootOf(input);
+      if (before.has(root)) crossing.add(root);
+    }
+  }
+  let elements = 0;
+  for (const id of crossing) elements += (graph.tensors[id]?.shape ?? []).reduce((n, size) => n * size, 1);
+  return elements;
+}
+
+/** The views between a node's operand and the stored tensor, outermost (nearest the stored tensor) first. */
+function viewsBehind(id: TensorId, roots: Roots): GraphNode[] {
+  const views: GraphNode[] = [];
+  let at = id;
+  for (let node = roots.producer.get(at); node !== undefined && isViewNode(node); node = roots.producer.get(at)) {
+    views.unshift(node);
+    at = node.inputs[0] as TensorId;
+  }
+  return views;
+}
+
+function makeBlock(graph: Graph, roots: Roots, own: readonly GraphNode[], index: number, owner: ReadonlyMap<GraphNode, number>, layer: number | undefined): Block {
+  const nodes: GraphNode[] = [];
+  const listed = new Set<GraphNode>();
+  const order = new Map<TensorId, string>();
+  const tensors: TensorId[] = [];
+  const inputs: TensorId[] = [];
+  const constants: TensorId[] = [];
+  const graphInputs = new Set(graph.inputs.map((input) => input.tensor));
+  const text: string[] = [];
+  const shape = (id: TensorId): string => `${graph.tensors[id]?.dtype}[${graph.tensors[id]?.shape.join()}]`;
+  const name = (id: TensorId): string => {
+    const known = order.get(id);
+    if (known !== undefined) return known;
+    const constant = graph.tensors[id]?.data !== undefined;
+    const label = `${constant ? `c${scalarText(graph, id)}` : graphInputs.has(id) ? "g" : "e"}${tensors.length}${shape(id)}`;
+    (constant ? constants : inputs).push(id);
+    tensors.push(id);
+    order.set(id, label);
+    return label;
+  };
+  const add = (node: GraphNode): void => {
+    if (listed.has(node)) return;
+    listed.add(node);
+    const operands = node.inputs.map((id) => (id === null ? "-" : name(id)));
+    nodes.push(node);
+    for (const output of node.outputs) {
+      if (output === null) continue;
+      order.set(output, `n${tensors.length}`);
+      tensors.push(output);
+    }
+    text.push(`${node.op}${JSON.stringify(node.attrs)}(${operands.join()})${node.outputs.map((id) => (id === null ? "-" : shape(id))).join()}`);
+  };
+  for (const node of own) {
+    for (const input of node.inputs) if (input !== null) for (const view of viewsBehind(input, roots)) add(view);
+    add(node);
+  }
+  const outputs = blockOutputs(graph, roots, own, index, owner, add);
+  return { index, nodes, inputs, outputs, constants, tensors, form: `${text.join("\n")}\n-> ${outputs.map(name).join()}`, ...(layer === undefined ? {} : { layer }) };
+}
+
+function blockOutputs(graph: Graph, roots: Roots, own: readonly GraphNode[], index: number, owner: ReadonlyMap<GraphNode, number>, add: (node: GraphNode) => void): TensorId[] {
+  const outputs: TensorId[] = [];
+  const mine = new Set(own.flatMap((node) => node.outputs));
+  const readElsewhere = new Set<TensorId>();
+  for (const [node, block] of owner) {
+    if (block === index) continue;
+    for (const input of node.inputs) if (input !== null && mine.has(roots.rootOf(input))) readElsewhere.add(roots.rootOf(input));
+  }
+  for (const node of own) for (const output of node.outputs) if (output !== null && readElsewhere.has(output)) outputs.push(output);
+  for (const output of graph.outputs) {
+    if (!mine.has(roots.rootOf(output.tensor))) continue;
+    for (const view of viewsBehind(output.tensor, roots)) add(view);
+    if (!outputs.includes(output.tensor)) outputs.push(output.tensor);
+  }
+  return outputs;
+}
+
+/** The tensor of `block` that corresponds to `id` of `first`, a block of the same class. */
+export function correspondence(first: Block, block: Block): ReadonlyMap<TensorId, TensorId> {
+  invariant(first.form === block.form, "blocks of one class have one form");
+  return new Map(first.tensors.map((id, i) => [id, block.tensors[i] as TensorId]));
+}

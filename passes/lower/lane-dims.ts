@@ -1,0 +1,183 @@
+// Layout choice for a whole block: which dimension of every computed tensor runs along the lanes. Coordinate descent over units with the
+// cost of the movements (transpositions, lane permutations) that a choice would need.
+import { elementCount, type Graph, type GraphNode, type TensorId } from "../../ir/graph/graph.ts";
+import type { Target } from "../../ir/target/target.ts";
+import { type Home, isView, viewLayout } from "./homes.ts";
+import type { StorageId } from "./kernel.ts";
+import { type Layout, makeLayout, runsAlongLanes } from "./layout.ts";
+import type { Unit, UnitPlan } from "./units.ts";
+import { laneCompatible } from "./walk.ts";
+
+interface Chooser {
+  readonly graph: Graph;
+  readonly target: Target;
+  readonly plan: UnitPlan;
+  readonly producers: ReadonlyMap<TensorId, GraphNode>;
+  readonly outputs: ReadonlySet<TensorId>;
+  readonly chosen: Map<TensorId, number>;
+}
+
+const rounds = 4;
+const shapeOf = (chooser: Chooser, id: TensorId): readonly number[] => chooser.graph.tensors[id]?.shape ?? [];
+const lastDim = (shape: readonly number[]): number => shape.length - 1;
+
+/** Cycles a transposition or general movement of a tensor takes, roughly. */
+function moveCost(chooser: Chooser, id: TensorId): number {
+  return 150 + (2 * elementCount(shapeOf(chooser, id))) / chooser.target.lanes;
+}
+
+/** A home as it would be with the current choice; constants may stand anyhow and have none. */
+function virtualHome(chooser: Chooser, id: TensorId): Home | "constant" | undefined {
+  if (chooser.graph.tensors[id]?.data !== undefined) return "constant";
+  const node = chooser.producers.get(id);
+  if (node !== undefined && isView(node)) {
+    const source = virtualHome(chooser, node.inputs[0] as TensorId);
+    if (source === undefined || source === "constant") return source;
+    const layout = viewLayout(node, source.layout, shapeOf(chooser, id));
+    return layout && { ...source, layout };
+  }
+  const shape = shapeOf(chooser, id);
+  const laneDim = chooser.chosen.get(id) ?? lastDim(shape);
+  const uniform = laneDim < 0 || shape[laneDim] === 1;
+  return { storage: 0 as StorageId, type: "f32", layout: makeLayout(shape, laneDim, chooser.target.lanes).layout, uniform };
+}
+
+const onlyLaneDim = (layout: Layout, d: number): boolean => layout.dims.every((digits, i) => (i === d ? layout.shape[i] === 1 || runsAlongLanes(digits) : !runsAlongLanes(digits)));
+
+/** Cost of reading tensor `id` as an operand of `node`. */
+function readCost(chooser: Chooser, id: TensorId, node: GraphNode): number {
+  const home = virtualHome(chooser, id);
+  if (home === "constant") return 0;
+  const cost = moveCost(chooser, id);
+  if (home === undefined) return cost;
+  const rank = home.layout.shape.length;
+  switch (node.op) {
+    case "matmul": {
+      const kDim = node.inputs[0] === id ? rank - 1 : rank - 2;
+      return onlyLaneDim(home.layout, kDim) ? 0 : cost;
+    }
+    case "reduceSum":
+    case "reduceMax":
+    case "reduceMin":
+    case "reduceProd": {
+      const axes = node.attrs.axes as readonly number[];
+      const along = axes.some((axis) => runsAlongLanes(home.layout.dims[axis] ?? []));
+      if (along) return node.op === "reduceSum" ? cost * 0.75 : cost * 1.5;
+      const result = virtualHome(chooser, node.outputs[0] as TensorId);
+      const follows = result !== undefined && result !== "constant" && result.layout.dims.every((digits, d) => runsAlongLanes(digits) === runsAlongLanes(home.layout.dims[d] ?? []));
+      return follows ? 0 : 100;
+    }
+    case "gather":
+      return node.inputs[1] === id ? 0 : onlyLaneDim(home.layout, rank - 1) ? 0 : cost;
+    case "concat":
+    case "pad": {
+      const out = virtualHome(chooser, node.outputs[0] as TensorId);
+      return out !== undefined && out !== "constant" && out.layout.dims.every((digits, d) => runsAlongLanes(digits) === runsAlongLanes(home.layout.dims[d] ?? [])) ? 0 : cost;
+    }
+    default: {
+      const out = virtualHome(chooser, node.outputs[0] as TensorId);
+      if (out === undefined || out === "constant") return 0;
+      return laneCompatible(out.layout, out.uniform, home) ? 0 : cost;
+    }
+  }
+}
+
+/** Readers of a tensor, also behind views. */
+function forEachReader(chooser: Chooser, id: TensorId, visit: (seenAs: TensorId, node: GraphNode) => void): void {
+  for (const node of chooser.plan.consumers.get(id) ?? []) {
+    if (isView(node)) forEachReader(chooser, node.outputs[0] as TensorId, visit);
+    else visit(id, node);
+  }
+}
+
+/** Tensors whose layout the unit decides. */
+const unitTensors = (unit: Unit): TensorId[] => unit.nodes.map((node) => node.outputs[0] as TensorId);
+
+function matmulCycles(chooser: Chooser, node: GraphNode, lanesAreRows: boolean): number {
+  const out = shapeOf(chooser, node.outputs[0] as TensorId);
+  const k = shapeOf(chooser, node.inputs[0] as TensorId).at(-1) ?? 1;
+  const m = out.at(-2) ?? 1;
+  const n = out.at(-1) ?? 1;
+  const batch = elementCount(out) / (m * n);
+  const [moving, stationary] = lanesAreRows ? [n, m] : [m, n];
+  return batch * Math.ceil(stationary / chooser.target.lanes) * Math.ceil(k / Math.max(1, chooser.target.lanes >> 1)) * Math.max(moving, 10);
+}
+
+function unitCost(chooser: Chooser, unit: Unit): number {
+  let cost = 0;
+  for (const id of unitTensors(unit)) {
+    if (chooser.outputs.has(id) && chooser.chosen.get(id) !== lastDim(shapeOf(chooser, id))) cost += moveCost(chooser, id);
+    forEachReader(chooser, id, (seenAs, node) => {
+      const own = unit.nodes.includes(node);
+      if (!own) cost += readCost(chooser, seenAs, node);
+    });
+  }
+  for (const node of unit.nodes) {
+    if (node.op === "matmul") continue;
+    for (const input of node.inputs) if (input !== null && !unit.nodes.some((other) => other.outputs[0] === input)) cost += readCost(chooser, input, node);
+  }
+  const matmul = unit.kind === "matmul" ? unit.nodes[0] : unit.fed?.matmul;
+  if (matmul !== undefined) {
+    const out = shapeOf(chooser, matmul.outputs[0] as TensorId);
+    const dim = chooser.chosen.get(matmul.outputs[0] as TensorId) ?? lastDim(out);
+    if (dim !== lastDim(out) && dim !== lastDim(out) - 1) cost += 1e6;
+    cost += matmulCycles(chooser, matmul, dim === lastDim(out) - 1);
+  }
+  return cost;
+}
+
+/** Lane dimension of the matmul's own result when the fed unit's result has lane dimension `dim`; undefined where views hide it. */
+export function laneDimBehindViews(graph: Graph, target: Target, views: readonly GraphNode[], shape: readonly number[], dim: number): { laneDim: number; layout: Layout } | undefined {
+  let layout: Layout | undefined = makeLayout(shape, dim, target.lanes).layout;
+  for (let i = views.length - 1; i >= 0; i--) {
+    const view = views[i] as GraphNode;
+    const before = graph.tensors[view.inputs[0] as TensorId]?.shape ?? [];
+    if (layout === undefined) return undefined;
+    if (view.op === "transpose") {
+      const perm = view.attrs.perm as readonly number[];
+      const inverse = perm.map((_, d) => perm.indexOf(d));
+      layout = viewLayout({ ...view, attrs: { perm: inverse } }, layout, before);
+    } else layout = viewLayout(view, layout, before);
+  }
+  if (layout === undefined) return undefined;
+  const along = layout.dims.flatMap((digits, d) => (runsAlongLanes(digits) ? [d] : []));
+  if (along.length > 1) return undefined;
+  return { laneDim: along[0] ?? layout.shape.length - 1, layout };
+}
+
+export function chooseLaneDims(graph: Graph, target: Target, plan: UnitPlan, producers: ReadonlyMap<TensorId, GraphNode>, outputs: ReadonlySet<TensorId>): Map<TensorId, number> {
+  const chooser: Chooser = { graph, target, plan, producers, outputs, chosen: new Map() };
+  for (const unit of plan.units) assign(chooser, unit, lastDim(shapeOf(chooser, unitTensors(unit)[0] as TensorId)));
+  for (let round = 0; round < rounds; round++) {
+    let changed = false;
+    for (const unit of plan.units) {
+      const shape = shapeOf(chooser, unitTensors(unit)[0] as TensorId);
+      const before = chooser.chosen.get(unitTensors(unit)[0] as TensorId) ?? -1;
+      const candidates = shape.map((_, d) => d).filter((d) => d === lastDim(shape) || (shape[d] as number) > 1).reverse();
+      let best = before;
+      let bestCost = unitCost(chooser, unit);
+      for (const candidate of candidates) {
+        if (candidate === before) continue;
+        assign(chooser, unit, candidate);
+        const cost = unitCost(chooser, unit);
+        if (cost < bestCost - 1e-9) {
+          best = candidate;
+          bestCost = cost;
+        }
+      }
+      assign(chooser, unit, best);
+      if (best !== before) changed = true;
+    }
+    if (!changed) break;
+  }
+  return chooser.chosen;
+}
+
+function assign(chooser: Chooser, unit: Unit, dim: number): void {
+  for (const id of unitTensors(unit)) chooser.chosen.set(id, dim);
+  if (unit.fed === undefined) return;
+  const shape = shapeOf(chooser, unitTensors(unit)[0] as TensorId);
+  const behind = laneDimBehindViews(chooser.graph, chooser.target, unit.fed.views, shape, dim);
+  if (behind !== undefined) chooser.chosen.set(unit.fed.matmul.outputs[0] as TensorId, behind.laneDim);
+  else chooser.chosen.set(unit.fed.matmul.outputs[0] as TensorId, -2);
+}

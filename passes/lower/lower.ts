@@ -1,0 +1,137 @@
+// Lowering of one block of the core graph to kernels: units, layout choice, then one kernel after the other in data-flow order.
+import { invariant } from "../../ir/diag/diagnostic.ts";
+import type { Graph, GraphNode, TensorId } from "../../ir/graph/graph.ts";
+import type { Target } from "../../ir/target/target.ts";
+import { buildPass, type Demands, escaping, standardLaneDim } from "./elementwise.ts";
+import { addHome, bytesOf, freshHome, type Home, homesOf, isView, type LowerContext, newHome, storedTypeOf, tensorOf } from "./homes.ts";
+import type { KernelProgram, StorageId } from "./kernel.ts";
+import { chooseLaneDims } from "./lane-dims.ts";
+import { makeLayout } from "./layout.ts";
+import { lowerFedUnit, lowerMatmul } from "./matmul.ts";
+import { moveHome } from "./move.ts";
+import { anyHome, lowerGather, lowerMove, moveView } from "./movement.ts";
+import { pushPasses } from "./passes.ts";
+import { laneDimOf } from "./request.ts";
+import { lowerReduce } from "./reduce.ts";
+import { planUnits, type Unit, type UnitPlan } from "./units.ts";
+
+export interface BlockInput {
+  readonly tensor: TensorId;
+  /** Stored types in which the tensor stands at the border (f16 only for inputs of the whole program). */
+  readonly mayBeF16: boolean;
+}
+
+export interface Block {
+  /** Non-view and view nodes of the block in topological order. */
+  readonly nodes: readonly GraphNode[];
+  readonly inputs: readonly BlockInput[];
+  readonly outputs: readonly TensorId[];
+}
+
+/** Where a border tensor stands: its storage and layout; the place is decided outside. */
+export interface BorderHome {
+  readonly tensor: TensorId;
+  readonly home: Home;
+}
+
+export interface LoweredBlock extends KernelProgram {
+  readonly inputHomes: readonly BorderHome[];
+  readonly outputHomes: readonly BorderHome[];
+}
+
+/** Types in which tensors are wanted: float16 for fp16 products, else the natural type. Sees through views. */
+function demandsOf(graph: Graph, plan: UnitPlan, outputs: ReadonlySet<TensorId>): Demands {
+  const memo = new Map<TensorId, readonly ("f32" | "f16" | "i32" | "i8" | "u8")[]>();
+  const typesOf = (id: TensorId): readonly ("f32" | "f16" | "i32" | "i8" | "u8")[] => {
+    const known = memo.get(id);
+    if (known !== undefined) return known;
+    const tensor = graph.tensors[id];
+    invariant(tensor !== undefined, "the tensor exists");
+    const natural = storedTypeOf(tensor);
+    const wanted = new Set<"f32" | "f16" | "i32" | "i8" | "u8">();
+    if (outputs.has(id)) wanted.add(natural);
+    for (const reader of plan.consumers.get(id) ?? []) {
+      if (isView(reader)) for (const type of typesOf(reader.outputs[0] as TensorId)) wanted.add(type === "f16" ? "f16" : natural);
+      else wanted.add(reader.op === "matmul" && reader.attrs.precision === "fp16" && natural === "f32" ? "f16" : natural);
+    }
+    if (wanted.size === 0) wanted.add(natural);
+    const types = [...wanted].sort((a, b) => bytesOf(b) - bytesOf(a));
+    memo.set(id, types);
+    return types;
+  };
+  return { typesOf, boundaryOut: (id) => outputs.has(id) };
+}
+
+export function lowerBlock(graph: Graph, block: Block, target: Target): LoweredBlock {
+  const producers = new Map<TensorId, GraphNode>();
+  for (const node of block.nodes) for (const output of node.outputs) if (output !== null) producers.set(output, node);
+  const outputs = new Set(block.outputs.filter((id) => graph.tensors[id]?.data === undefined));
+  const plan = planUnits(graph, producers, block.nodes, outputs, target);
+  const demands = demandsOf(graph, plan, outputs);
+  const laneDims = chooseLaneDims(graph, target, plan, producers, outputs);
+  const context: LowerContext = { graph, target, storages: [], kernels: [], homes: new Map(), producers, constants: new Map(), laneDims, moveView };
+  const inputHomes: BorderHome[] = [];
+  for (const input of block.inputs) inputHomes.push(...borderInputs(context, input, demands));
+  for (const unit of plan.units) lowerUnit(context, plan, unit, outputs, demands);
+  const outputHomes = [...outputs].map((id) => ({ tensor: id, home: borderOutput(context, id) }));
+  return { storages: context.storages, kernels: context.kernels, inputHomes, outputHomes };
+}
+
+function borderInputs(context: LowerContext, input: BlockInput, demands: Demands): BorderHome[] {
+  const tensor = tensorOf(context, input.tensor);
+  const natural = storedTypeOf(tensor);
+  const wanted = demands.typesOf(input.tensor).filter((type) => type === natural || input.mayBeF16);
+  const { layout, vectors } = makeLayout(tensor.shape, standardLaneDim(tensor.shape), context.target.lanes);
+  return (wanted.length > 0 ? wanted : [natural]).map((type) => {
+    const home = newHome(context, tensor.name, type, layout, vectors, { boundary: { tensor: input.tensor, kind: "in" } });
+    addHome(context, input.tensor, home);
+    return { tensor: input.tensor, home };
+  });
+}
+
+/** Origins of a kernel: indices of graph nodes. */
+const originsOf = (unit: Unit): number[] => [...unit.nodes, ...(unit.fed ? [unit.fed.matmul, ...unit.fed.views] : [])].map((node) => node.id as number);
+
+function lowerUnit(context: LowerContext, plan: UnitPlan, unit: Unit, outputs: ReadonlySet<TensorId>, demands: Demands): void {
+  const origins = originsOf(unit);
+  const node = unit.nodes[0] as GraphNode;
+  switch (unit.kind) {
+    case "matmul":
+      lowerMatmul(context, node, demands, origins);
+      return;
+    case "reduce":
+      lowerReduce(context, node, demands, origins);
+      return;
+    case "gather":
+      lowerGather(context, node, demands, origins);
+      return;
+    case "move":
+      lowerMove(context, node, demands, origins);
+      return;
+    case "ew": {
+      const escaped = escaping(unit, plan.consumers, outputs);
+      if (unit.fed !== undefined) {
+        if (lowerFedUnit(context, unit, escaped, demands, origins)) return;
+        lowerMatmul(context, unit.fed.matmul, demands, origins);
+      }
+      const { fed: _fed, ...alone } = unit;
+      const { pass } = buildPass(context, alone, escaped, demands, undefined, origins);
+      pushPasses(context, unit.nodes.map((n) => n.op).join("+"), origins, [pass]);
+    }
+  }
+}
+
+/** The border home of a block output: written there at once, or moved. */
+function borderOutput(context: LowerContext, id: TensorId): Home {
+  const tensor = tensorOf(context, id);
+  const direct = homesOf(context, id).find((home) => context.storages[home.storage]?.boundary?.kind === "out" && context.storages[home.storage]?.boundary?.tensor === id);
+  if (direct !== undefined) return direct;
+  const from = anyHome(context, id, []);
+  const { layout, vectors } = makeLayout(tensor.shape, standardLaneDim(tensor.shape), context.target.lanes);
+  const home = newHome(context, tensor.name, from.type, layout, vectors, { boundary: { tensor: id, kind: "out" } });
+  moveHome(context, from.uniform && laneDimOf(layout) === -1 ? from : { ...from, uniform: from.uniform && laneDimOf(layout) >= 0 }, home, []);
+  return home;
+}
+
+export type { StorageId };
+export { freshHome };

@@ -1,0 +1,234 @@
+// Moving a tensor from one home to another: copies, lane permutations (SXM), transpositions (int8 identity products in the MXM), casts.
+import type { StoredType } from "../../ir/dtype.ts";
+import { invariant } from "../../ir/diag/diagnostic.ts";
+import type { TensorId } from "../../ir/graph/graph.ts";
+import { access, bytesOf, type Home, type LowerContext, newHome, tensorOf } from "./homes.ts";
+import type { Access, EwPass, Kernel, PermuteJob, StorageId, TransposeJob } from "./kernel.ts";
+import { dimOffsets, type Layout, makeLayout, runsAlongLanes, runsAlongVectors } from "./layout.ts";
+import { pushPasses } from "./passes.ts";
+import { followWalk, laneCompatible, laneRuns, walkVectors } from "./walk.ts";
+
+export const movPass = (source: Access, sink: Access): EwPass => ({
+  count: source.vectors.length,
+  sources: [source],
+  ops: [{ op: "mov", args: [{ kind: "source", source: 0 }], reset: 0 }],
+  sinks: [{ op: 0, access: sink, every: 1 }],
+});
+
+/** A copy of `from` in another stored type, same layout (f32 <-> f16). */
+export function castHome(context: LowerContext, id: TensorId, from: Home, type: StoredType, origins: readonly number[]): Home {
+  const { vectors, layout } = compactLayout(from.layout, context);
+  const to = newHome(context, tensorOf(context, id).name, type, layout, vectors, { uniform: from.uniform });
+  const walk = walkVectors(to.layout);
+  pushPasses(context, "cast", origins, [movPass(access(from.storage, followWalk(walk, from.layout)), access(to.storage, walk.vectors))]);
+  return to;
+}
+
+/** The same lanes, vectors renumbered densely (views may leave holes or repeat vectors). */
+function compactLayout(layout: Layout, context: LowerContext): { layout: Layout; vectors: number } {
+  const laneDim = layout.dims.findIndex(runsAlongLanes);
+  const plain = makeLayout(layout.shape, laneDim, context.target.lanes);
+  if (laneDim < 0) return plain;
+  const digits = layout.dims[laneDim] ?? [];
+  const others = layout.dims.filter((_, d) => d !== laneDim);
+  const simple = others.every((list) => !runsAlongLanes(list));
+  invariant(simple, "only one dimension runs along lanes in a home that is cast");
+  let rows = 1;
+  layout.shape.forEach((size, d) => {
+    if (d !== laneDim) rows *= size;
+  });
+  let step = rows;
+  const dims = plain.layout.dims.slice();
+  dims[laneDim] = digits
+    .slice()
+    .reverse()
+    .map((digit) => {
+      if (digit.lane !== 0) return { size: digit.size, vector: 0, lane: digit.lane };
+      const renumbered = { size: digit.size, vector: step, lane: 0 };
+      step *= digit.size;
+      return renumbered;
+    })
+    .reverse();
+  return { layout: { shape: layout.shape, dims, vector: 0, lane: layout.lane }, vectors: step };
+}
+
+/** Brings the elements of `from` to `to` (same stored type, same shape). */
+export function moveHome(context: LowerContext, from: Home, to: Home, origins: readonly number[]): void {
+  if (laneCompatible(to.layout, to.uniform, from)) {
+    const walk = walkVectors(to.layout);
+    pushPasses(context, "copy", origins, [movPass(access(from.storage, followWalk(walk, from.layout)), access(to.storage, walk.vectors))]);
+    return;
+  }
+  const jobs = transposeJobs(context, from, to);
+  if (jobs !== undefined) {
+    context.kernels.push({ kind: "transpose", name: "transpose", origins, jobs });
+    return;
+  }
+  invariant(!to.uniform, "a uniform home is reached by transposition");
+  assemble(context, [{ home: from, into: to.layout }], to.storage, origins);
+}
+
+/** Lane dims: which dimension runs along the lanes; -1 none; undefined when several do. */
+function soleLaneDim(layout: Layout): number | undefined {
+  const dims = layout.dims.flatMap((digits, d) => (runsAlongLanes(digits) ? [d] : []));
+  return dims.length === 0 ? -1 : dims.length === 1 ? dims[0] : undefined;
+}
+
+/** Jobs of a transposition, or undefined where the layouts are not of that kind. */
+function transposeJobs(context: LowerContext, from: Home, to: Home): TransposeJob[] | undefined {
+  const lanes = context.target.lanes;
+  const a = soleLaneDim(from.layout);
+  const b = soleLaneDim(to.layout);
+  if (a === undefined || b === undefined || (a === b && !to.uniform) || from.layout.dims.some((digits) => digits.length > 0 && digits.every((digit) => digit.vector === 0 && digit.lane === 0))) {
+    return undefined;
+  }
+  const shape = from.layout.shape;
+  if (b >= 0 && runsAlongLanes(from.layout.dims[b] ?? [])) return undefined;
+  if (a >= 0 && runsAlongLanes(to.layout.dims[a] ?? [])) return undefined;
+  const columnRuns = b >= 0 ? laneRuns(to.layout, b, lanes) : [{ start: 0, length: 1, vector: 0, lane: to.layout.lane }];
+  const laneLimit = context.target.mxm.modes.int8?.tileK ?? lanes;
+  const windows = a >= 0 ? laneRuns(from.layout, a, laneLimit) : [{ start: 0, length: 1, vector: 0, lane: from.layout.lane }];
+  const rowVectors = b >= 0 ? dimOffsets(from.layout.dims[b] ?? [], shape[b] as number).vectors : new Int32Array(1);
+  const outVectors = a >= 0 ? dimOffsets(to.layout.dims[a] ?? [], shape[a] as number).vectors : new Int32Array(1);
+  const batch = shape.map((_, d) => d).filter((d) => d !== a && d !== b && (shape[d] as number) > 1);
+  const jobs: TransposeJob[] = [];
+  const counts = batch.reduce((n, d) => n * (shape[d] as number), 1);
+  const fromBatch = batch.map((d) => dimOffsets(from.layout.dims[d] ?? [], shape[d] as number).vectors);
+  const toBatch = batch.map((d) => dimOffsets(to.layout.dims[d] ?? [], shape[d] as number).vectors);
+  for (let index = 0; index < counts; index++) {
+    let rest = index;
+    let source = from.layout.vector;
+    let dest = to.layout.vector;
+    for (let i = batch.length - 1; i >= 0; i--) {
+      const size = shape[batch[i] as number] as number;
+      source += (fromBatch[i] as Int32Array)[rest % size] as number;
+      dest += (toBatch[i] as Int32Array)[rest % size] as number;
+      rest = Math.floor(rest / size);
+    }
+    for (const window of windows) {
+      for (const run of columnRuns) {
+        const rows = new Int32Array(to.uniform ? lanes : run.length);
+        for (let r = 0; r < rows.length; r++) rows[r] = source + window.vector + (to.uniform ? 0 : (rowVectors[run.start + r] as number));
+        const out = new Int32Array(window.length);
+        for (let k = 0; k < out.length; k++) out[k] = dest + run.vector + (outVectors[window.start + k] as number);
+        jobs.push({ rows: access(from.storage, rows), lane: window.lane, k: window.length, row: to.uniform ? 0 : run.lane, out: access(to.storage, out) });
+      }
+    }
+  }
+  return jobs;
+}
+
+/** One operand of an assembly: the elements of `home` go where `into` (a layout of the same shape over the result's storage) says. */
+export interface AssemblyPart {
+  readonly home: Home;
+  readonly into: Layout;
+}
+
+interface Piece {
+  readonly storage: StorageId;
+  readonly vector: number;
+  readonly map: Int16Array;
+}
+
+/** Calls `visit` with the source and result position of every element. */
+function forEachMove(part: AssemblyPart, visit: (fromVector: number, fromLane: number, toVector: number, toLane: number) => void): void {
+  const { shape } = part.into;
+  const rank = shape.length;
+  const from = shape.map((size, d) => dimOffsets(part.home.layout.dims[d] ?? [], size));
+  const to = shape.map((size, d) => dimOffsets(part.into.dims[d] ?? [], size));
+  const go = (d: number, fv: number, fl: number, tv: number, tl: number): void => {
+    if (d === rank) {
+      visit(fv, fl, tv, tl);
+      return;
+    }
+    const f = from[d] as { vectors: Int32Array; lanes: Int32Array };
+    const t = to[d] as { vectors: Int32Array; lanes: Int32Array };
+    for (let i = 0; i < (shape[d] as number); i++) {
+      go(d + 1, fv + (f.vectors[i] as number), fl + (f.lanes[i] as number), tv + (t.vectors[i] as number), tl + (t.lanes[i] as number));
+    }
+  };
+  go(0, part.home.layout.vector, part.home.layout.lane, part.into.vector, part.into.lane);
+}
+
+/**
+ * Builds the vectors of `storage` from pieces of other storages, lane by lane: the general movement. `fill` gives the value of lanes that no
+ * part covers (a storage whose vector 0 has it in every lane) for the listed vectors; without it they become zero.
+ */
+export function assemble(
+  context: LowerContext,
+  parts: readonly AssemblyPart[],
+  storage: StorageId,
+  origins: readonly number[],
+  fill?: { readonly storage: StorageId; readonly vectors: Int32Array },
+): void {
+  const lanes = context.target.lanes;
+  const byVector = new Map<number, Piece[]>();
+  for (const vector of fill?.vectors ?? []) byVector.set(vector, []);
+  for (const part of parts) {
+    forEachMove(part, (fromVector, fromLane, toVector, toLane) => {
+      let pieces = byVector.get(toVector);
+      if (pieces === undefined) {
+        pieces = [];
+        byVector.set(toVector, pieces);
+      }
+      let piece = pieces.find((candidate) => candidate.storage === part.home.storage && candidate.vector === fromVector && (candidate.map[toLane] as number) < 0 && !candidate.map.includes(fromLane));
+      if (piece === undefined) {
+        piece = { storage: part.home.storage, vector: fromVector, map: new Int16Array(lanes).fill(-1) };
+        pieces.push(piece);
+      }
+      piece.map[toLane] = fromLane;
+    });
+  }
+  if (fill !== undefined) addFillPieces(byVector, fill.storage, lanes);
+  pushAssembly(context, byVector, storage, origins);
+}
+
+function addFillPieces(byVector: Map<number, Piece[]>, storage: StorageId, lanes: number): void {
+  for (const pieces of byVector.values()) {
+    const map = new Int16Array(lanes);
+    for (let lane = 0; lane < lanes; lane++) map[lane] = pieces.some((piece) => (piece.map[lane] as number) >= 0) ? -1 : lane;
+    if (map.some((lane) => lane >= 0)) pieces.push({ storage, vector: 0, map });
+  }
+}
+
+/** Vectors assembled in the same way become one job. */
+function pushAssembly(context: LowerContext, byVector: ReadonlyMap<number, readonly Piece[]>, storage: StorageId, origins: readonly number[]): void {
+  const groups = new Map<string, { out: number[]; sources: number[][]; pieces: readonly Piece[] }>();
+  for (const vector of [...byVector.keys()].sort((a, b) => a - b)) {
+    const pieces = byVector.get(vector) as readonly Piece[];
+    const key = pieces.map((piece) => `${piece.storage}:${piece.map.join()}`).join(";");
+    let group = groups.get(key);
+    if (group === undefined) {
+      group = { out: [], sources: pieces.map(() => []), pieces };
+      groups.set(key, group);
+    }
+    group.out.push(vector);
+    pieces.forEach((piece, i) => {
+      group.sources[i]?.push(piece.vector);
+    });
+  }
+  const jobs: PermuteJob[] = [];
+  const copies: EwPass[] = [];
+  for (const group of groups.values()) {
+    const out = access(storage, Int32Array.from(group.out));
+    const pieces = group.pieces.map((piece, i) => ({ access: access(piece.storage, Int32Array.from(group.sources[i] as number[])), map: isInPlace(piece.map) ? null : piece.map }));
+    const only = pieces[0];
+    if (pieces.length === 1 && only !== undefined && only.map === null) copies.push(movPass(only.access, out));
+    else jobs.push({ pieces, out });
+  }
+  if (copies.length > 0) pushPasses(context, "copy", origins, copies);
+  if (jobs.length > 0) {
+    const kernel: Kernel = { kind: "permute", name: "assemble", origins, jobs };
+    context.kernels.push(kernel);
+  }
+}
+
+/** Lanes that stay where they are, up to lanes nobody reads (after the last used one). */
+function isInPlace(map: Int16Array): boolean {
+  let last = map.length - 1;
+  while (last >= 0 && (map[last] as number) < 0) last--;
+  for (let lane = 0; lane <= last; lane++) if (map[lane] !== lane) return false;
+  return true;
+}
+
+export { runsAlongVectors };

@@ -1,0 +1,150 @@
+// Reductions: along vectors by VXM feedback; along lanes by a product with ones (float32 sums) or after a transposition.
+import { invariant } from "../../ir/diag/diagnostic.ts";
+import type { GraphNode, TensorId } from "../../ir/graph/graph.ts";
+import type { AluOp } from "../../ir/machine/isa.ts";
+import type { Demands } from "./elementwise.ts";
+import { resultHome } from "./elementwise.ts";
+import { access, addStorage, bytesOf, type Home, homesOf, type LowerContext, storedTypeOf, tensorOf } from "./homes.ts";
+import type { EwPass, MatmulGroup, MatmulStep, StorageId } from "./kernel.ts";
+import { dimOffsets, type Layout, makeLayout, runsAlongLanes } from "./layout.ts";
+import { pushPasses, slicePass, pieceBorders } from "./passes.ts";
+import { laneDimOf, moveTo } from "./request.ts";
+import { laneRuns, type VectorWalk, walkVectors } from "./walk.ts";
+
+function reduceOp(node: GraphNode, float: boolean): AluOp {
+  switch (node.op) {
+    case "reduceSum":
+      return float ? "add" : "iadd";
+    case "reduceMax":
+      return float ? "max" : "imax";
+    case "reduceMin":
+      return float ? "min" : "imin";
+    case "reduceProd":
+      return float ? "mul" : "imul";
+    default:
+      invariant(false, `${node.op} is no reduction`);
+  }
+}
+
+export function lowerReduce(context: LowerContext, node: GraphNode, demands: Demands, origins: readonly number[]): void {
+  const source = node.inputs[0] as TensorId;
+  const axes = node.attrs.axes as readonly number[];
+  const along = (home: Home): boolean => axes.some((axis) => runsAlongLanes(home.layout.dims[axis] ?? []));
+  const homes = homesOf(context, source).filter((home) => bytesOf(home.type) === 4);
+  const still = homes.find((home) => !along(home));
+  if (still !== undefined) {
+    reduceVectors(context, node, still, demands, origins);
+    return;
+  }
+  const across = homes.find((home) => axes.includes(laneDimOf(home.layout)) && !home.uniform);
+  const float = tensorOf(context, source).dtype === "float32";
+  if (node.op === "reduceSum" && float && across !== undefined && singleLaneDim(across.layout)) {
+    sumLanes(context, node, across, demands, origins);
+    return;
+  }
+  const shape = tensorOf(context, source).shape;
+  const kept = shape.map((_, d) => d).filter((d) => !axes.includes(d) && (shape[d] as number) > 1);
+  const moved = moveTo(context, source, kept[kept.length - 1] ?? -1, false, storedTypeOf(tensorOf(context, source)), origins);
+  reduceVectors(context, node, moved, demands, origins);
+}
+
+const singleLaneDim = (layout: Layout): boolean => layout.dims.filter((digits) => runsAlongLanes(digits)).length === 1;
+
+/** Running result over successive vectors; the reduced dims are innermost in the stream. */
+function reduceVectors(context: LowerContext, node: GraphNode, home: Home, demands: Demands, origins: readonly number[]): void {
+  const id = node.outputs[0] as TensorId;
+  const axes = node.attrs.axes as readonly number[];
+  const shape = home.layout.shape;
+  const kept = shape.map((_, d) => d).filter((d) => !axes.includes(d));
+  const laneDim = laneDimOf(home.layout);
+  const { layout: outLayout, vectors } = makeLayout(tensorOf(context, id).shape, laneDim, context.target.lanes);
+  const result = laneDim < 0 ? outLayout : copyLaneDigits(outLayout, home.layout, laneDim);
+  const outWalk = walkVectors(result);
+  const blockOrder = [...kept].sort((a, b) => vectorStep(result, b) - vectorStep(result, a) || a - b);
+  const walk = walkVectors({ ...home.layout }, [...blockOrder, ...axes]);
+  const reset = axes.reduce((n, axis) => n * new Set(dimOffsets(home.layout.dims[axis] ?? [], shape[axis] as number).vectors).size, 1);
+  const repeats = axes.reduce((n, axis) => n * (shape[axis] as number), 1);
+  invariant(reset === repeats || walk.vectors.length === outWalk.vectors.length * repeats, "a reduced dimension visits its vectors once each");
+  const op = reduceOp(node, tensorOf(context, id).dtype === "float32");
+  const sinks = demands.typesOf(id).map((type) => {
+    const out = resultHome(context, id, type, result, vectors, home.uniform, demands);
+    return { op: 0, access: access(out.storage, outWalk.vectors), every: repeats };
+  });
+  const pass: EwPass = { count: walk.vectors.length, sources: [access(home.storage, walk.vectors)], ops: [{ op, args: [{ kind: "source", source: 0 }, { kind: "self" }], reset: repeats }], sinks };
+  pushPasses(context, node.op, origins, [pass]);
+}
+
+const vectorStep = (layout: Layout, d: number): number => Math.max(0, ...(layout.dims[d] ?? []).map((digit) => digit.vector));
+
+/** The result keeps the operand's lanes, also where it was cut into other blocks than the standard ones. */
+function copyLaneDigits(out: Layout, source: Layout, laneDim: number): Layout {
+  const sourceLanes = (source.dims[laneDim] ?? []).filter((digit) => digit.lane !== 0);
+  const outLanes = (out.dims[laneDim] ?? []).filter((digit) => digit.lane !== 0);
+  const same = sourceLanes.length === outLanes.length && sourceLanes.every((digit, i) => digit.size === outLanes[i]?.size && digit.lane === outLanes[i]?.lane);
+  invariant(same, "a reduction along vectors keeps a standard lane layout");
+  return { ...out, lane: source.lane };
+}
+
+/** float32 sum over lanes: every lane of the product with ones is the sum, so the result is uniform. */
+function sumLanes(context: LowerContext, node: GraphNode, home: Home, demands: Demands, origins: readonly number[]): void {
+  const id = node.outputs[0] as TensorId;
+  const axes = node.attrs.axes as readonly number[];
+  const spec = context.target.mxm.modes.fp32;
+  invariant(spec !== undefined, "the target has an fp32 mode");
+  const laneDim = laneDimOf(home.layout);
+  const otherAxes = axes.filter((axis) => axis !== laneDim && (home.layout.shape[axis] as number) > 1);
+  const { layout, vectors } = makeLayout(tensorOf(context, id).shape, -1, context.target.lanes);
+  const walk = walkVectors(layout);
+  const base = followKept(walk, home, axes);
+  const ones = onesStorage(context);
+  const runs = laneRuns(home.layout, laneDim, spec.tileK);
+  const offsets = crossOffsets(home.layout, otherAxes);
+  const sinks = demands.typesOf(id).map((type) => ({ op: 0, access: access(resultHome(context, id, type, layout, vectors, true, demands).storage, walk.vectors), every: 1 }));
+  const pass: EwPass = { count: walk.vectors.length, sources: ["sums"], ops: [{ op: "mov", args: [{ kind: "source", source: 0 }], reset: 0 }], sinks };
+  const limit = Math.min(context.target.mxm.accumulators, 256);
+  const borders = pieceBorders(context, pass.count, 1, sinks.map((sink) => ({ access: sink.access, every: 1 })));
+  const groups: MatmulGroup[] = [];
+  for (let b = 0; b + 1 < borders.length; b++) {
+    for (let from = borders[b] as number; from < (borders[b + 1] as number); from += limit) {
+      const to = Math.min(borders[b + 1] as number, from + limit);
+      const steps = offsets.flatMap((offset) =>
+        runs.map((run): MatmulStep => ({
+          stationary: [{ kind: "rows", row: 0, window: { access: access(ones, new Int32Array(spec.tileN)), lane: 0, k: run.length } }],
+          moving: { access: access(home.storage, base.subarray(from, to).map((v) => v + offset + run.vector - home.layout.vector)), lane: run.lane, k: run.length },
+        })),
+      );
+      groups.push({ steps, count: to - from, epilogue: slicePass(pass, from, to) });
+    }
+  }
+  context.kernels.push({ kind: "matmul", name: node.op, origins, mode: "fp32", groups });
+}
+
+/** First vector (index 0 of the reduced dims) for every result position. */
+function followKept(walk: VectorWalk, home: Home, axes: readonly number[]): Int32Array {
+  const base = new Int32Array(walk.vectors.length).fill(home.layout.vector);
+  for (let d = 0; d < walk.rank; d++) {
+    if (axes.includes(d)) continue;
+    const { vectors } = dimOffsets(home.layout.dims[d] ?? [], home.layout.shape[d] as number);
+    for (let i = 0; i < base.length; i++) base[i] = (base[i] as number) + (vectors[walk.first[i * walk.rank + d] as number] as number);
+  }
+  return base;
+}
+
+/** Vector offsets over all index combinations of `axes`; the layout's base vector included. */
+function crossOffsets(layout: Layout, axes: readonly number[]): number[] {
+  let offsets = [layout.vector];
+  for (const axis of axes) {
+    const { vectors } = dimOffsets(layout.dims[axis] ?? [], layout.shape[axis] as number);
+    offsets = offsets.flatMap((offset) => Array.from(vectors, (v) => offset + v));
+  }
+  return offsets;
+}
+
+function onesStorage(context: LowerContext): StorageId {
+  const key = "ones";
+  const known = context.constants.get(key);
+  if (known !== undefined) return known;
+  const id = addStorage(context, { name: "ones", type: "f32", vectors: 1, partVectors: 1, replicated: true, content: { kind: "fill", bits: 0x3f800000 } });
+  context.constants.set(key, id);
+  return id;
+}

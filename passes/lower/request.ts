@@ -1,0 +1,101 @@
+// Asking for a tensor in a form that a kernel can stream: an existing home that fits, or a movement that makes one.
+import type { StoredType } from "../../ir/dtype.ts";
+import { invariant } from "../../ir/diag/diagnostic.ts";
+import type { TensorId } from "../../ir/graph/graph.ts";
+import { addHome, bytesOf, freshHome, type Home, homesOf, type LowerContext, newHome, storedTypeOf, tensorOf } from "./homes.ts";
+import { type Layout, makeLayout, runsAlongLanes } from "./layout.ts";
+import { castHome, moveHome } from "./move.ts";
+import { laneCompatible } from "./walk.ts";
+
+export const isConstant = (context: LowerContext, id: TensorId): boolean => tensorOf(context, id).data !== undefined;
+
+/** Dimension of a layout that runs along the lanes, -1 if none. */
+export const laneDimOf = (layout: Layout): number => layout.dims.findIndex((digits) => runsAlongLanes(digits));
+
+/** A constant's home with `laneDim` along lanes; where that dim has size 1 (or is -1), every lane carries the value. */
+export function constantHome(context: LowerContext, id: TensorId, laneDim: number, type: StoredType): Home {
+  const tensor = tensorOf(context, id);
+  const uniform = laneDim < 0 || (tensor.shape[laneDim] as number) === 1;
+  const { layout, vectors } = makeLayout(tensor.shape, uniform ? -1 : laneDim, context.target.lanes);
+  const key = `${id}:${uniform ? -1 : laneDim}:${type}`;
+  const known = context.constants.get(key);
+  if (known !== undefined) return { storage: known, type, layout, uniform };
+  const home = newHome(context, tensor.name, type, layout, vectors, { uniform, content: { kind: "tensor", tensor: id, layout, uniform } });
+  context.constants.set(key, home.storage);
+  return home;
+}
+
+/** A home of `id` that a VXM pass with result layout `out` can read, made if there is none. */
+export function requestForPass(context: LowerContext, id: TensorId, out: Layout, outUniform: boolean, origins: readonly number[]): Home {
+  const laneDim = laneDimOf(out);
+  const natural = storedTypeOf(tensorOf(context, id));
+  if (isConstant(context, id)) return constantHome(context, id, laneDim, natural);
+  const homes = homesOf(context, id);
+  const fitting = homes.filter((home) => laneCompatible(out, outUniform, home));
+  const best = fitting.find((home) => bytesOf(home.type) === 4) ?? fitting[0];
+  if (best !== undefined) return best;
+  const shape = tensorOf(context, id).shape;
+  const uniform = outUniform || (laneDim >= 0 && shape[laneDim] === 1);
+  return moveTo(context, id, uniform ? -1 : laneDim, uniform, natural, origins);
+}
+
+/** Moves `id` into a fresh home with the given lane dimension. */
+export function moveTo(context: LowerContext, id: TensorId, laneDim: number, uniform: boolean, type: StoredType, origins: readonly number[]): Home {
+  const homes = homesOf(context, id);
+  const from = homes.find((home) => home.type === type) ?? homes[0];
+  if (from === undefined) return materialiseView(context, id, laneDim, uniform, type, origins);
+  const home = freshHome(context, id, from.type, laneDim, { uniform });
+  moveHome(context, from, home, origins);
+  addHome(context, id, home);
+  return home;
+}
+
+/** A view whose layout algebra failed: the operand is brought to its default layout, the elements are moved one by one. */
+function materialiseView(context: LowerContext, id: TensorId, laneDim: number, uniform: boolean, type: StoredType, origins: readonly number[]): Home {
+  const node = context.producers.get(id);
+  invariant(node !== undefined, `tensor ${tensorOf(context, id).name} has no home`);
+  const moved = moveThroughView(context, id, origins);
+  addHome(context, id, moved);
+  return laneDim === laneDimOf(moved.layout) && !uniform ? moved : moveTo(context, id, laneDim, uniform, type, origins);
+}
+
+/** The elements of a view result, from the operand's home, gathered lane by lane into a default layout. */
+function moveThroughView(context: LowerContext, id: TensorId, origins: readonly number[]): Home {
+  const node = context.producers.get(id);
+  invariant(node !== undefined, "a view has a node");
+  const source = node.inputs[0] as TensorId;
+  const homes = homesOf(context, source);
+  const from = homes[0] ?? moveTo(context, source, tensorOf(context, source).shape.length - 1, false, storedTypeOf(tensorOf(context, source)), origins);
+  const shape = tensorOf(context, id).shape;
+  const { layout, vectors } = makeLayout(shape, shape.length - 1, context.target.lanes);
+  const home = newHome(context, tensorOf(context, id).name, from.type, layout, vectors);
+  context.moveView(context, node, from, home, origins);
+  return home;
+}
+
+/** A home of `id` in stored type `type` that satisfies `fits`; else one with `laneDim` along lanes is made. */
+export function requestRows(context: LowerContext, id: TensorId, type: StoredType, laneDim: number, fits: (layout: Layout) => boolean, origins: readonly number[]): Home {
+  const homes = homesOf(context, id).filter((home) => !home.uniform || tensorOf(context, id).shape[laneDim] === 1);
+  const exact = homes.find((home) => home.type === type && fits(home.layout));
+  if (exact !== undefined) return exact;
+  const shaped = homes.find((home) => fits(home.layout));
+  if (shaped !== undefined && (type === "f16" || type === "f32")) {
+    const cast = castHome(context, id, shaped, type, origins);
+    addHome(context, id, cast);
+    return cast;
+  }
+  const narrow = homes.find((home) => home.type === type) ?? narrowed(context, id, type, origins);
+  const home = freshHome(context, id, narrow.type, laneDim);
+  moveHome(context, narrow, home, origins);
+  addHome(context, id, home);
+  return home.type === type ? home : requestRows(context, id, type, laneDim, fits, origins);
+}
+
+function narrowed(context: LowerContext, id: TensorId, type: StoredType, origins: readonly number[]): Home {
+  const homes = homesOf(context, id);
+  const from = homes[0] ?? moveTo(context, id, tensorOf(context, id).shape.length - 1, false, storedTypeOf(tensorOf(context, id)), origins);
+  if (from.type === type || !(type === "f16" || type === "f32")) return from;
+  const cast = castHome(context, id, from, type, origins);
+  addHome(context, id, cast);
+  return cast;
+}

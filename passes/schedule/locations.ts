@@ -1,0 +1,88 @@
+// Which column, slices and bank a part gets. Columns near the VXM hold 4-byte data, the next ones 2- and 1-byte data, the outer ones (next to
+// the MXM) weight tiles first.
+import { invariant } from "../../ir/diag/diagnostic.ts";
+import { type Hemisphere, memColumnsPerHemisphere } from "../../ir/target/geometry.ts";
+import type { Target } from "../../ir/target/target.ts";
+import type { Storage, StorageId } from "../lower/kernel.ts";
+import { addBuffer, type Buffer, bytesOfStorage, columnLoad, type Location, pinKey, type ScheduleState, storageById } from "./state.ts";
+
+const hemispheres = ["W", "E"] as const;
+
+/** Columns [0, wide) hold 4-byte data, [wide, narrow) the others. */
+export function columnClasses(target: Target): { wide: number; narrow: number; all: number } {
+  const all = memColumnsPerHemisphere(target);
+  const wide = Math.max(1, Math.ceil(all * 0.5));
+  return { wide, narrow: Math.min(all, wide + Math.max(2, Math.floor(all * 0.25))), all };
+}
+
+/** Columns in use by storages that are read together with this one. */
+function avoidedColumns(state: ScheduleState, storage: StorageId): Set<string> {
+  const avoided = new Set<string>();
+  for (const other of state.together.get(storage) ?? []) {
+    (state.parts[other] ?? []).forEach((part, index) => {
+      for (const buffer of part.buffers) if (buffer !== undefined) avoided.add(slicesKey(state, buffer));
+      const pinned = state.pinned.get(pinKey(other, index));
+      if (pinned !== undefined) avoided.add(`${pinned.hemisphere}${pinned.column}`);
+    });
+  }
+  return avoided;
+}
+
+const slicesKey = (state: ScheduleState, buffer: Buffer): string => `${buffer.hemisphere}${Math.floor((buffer.slices[0] as number) / state.target.mem.slicesPerColumn)}`;
+
+/** Locations for a part of `storage`, best first. */
+export function candidateLocations(state: ScheduleState, storage: Storage, side: Hemisphere | undefined): Location[] {
+  const { wide, narrow } = columnClasses(state.target);
+  const width = bytesOfStorage(storage);
+  const perColumn = state.target.mem.slicesPerColumn;
+  const [from, to] = width === 4 ? [0, wide] : [wide, narrow];
+  const avoided = avoidedColumns(state, storage.id);
+  const found: { location: Location; cost: number }[] = [];
+  for (const hemisphere of side === undefined ? hemispheres : [side]) {
+    for (let column = from; column < to; column++) {
+      for (let bank = 0; bank < state.target.mem.banks; bank++) {
+        for (let sub = 0; sub + width <= perColumn; sub += width) {
+          const cost = columnLoad(state, hemisphere, column, bank) + (avoided.has(`${hemisphere}${column}`) ? 1e6 : 0) + sub * 0.01;
+          found.push({ location: { hemisphere, column, sub, width, bank }, cost });
+        }
+      }
+    }
+  }
+  found.sort((a, b) => a.cost - b.cost || a.location.column - b.location.column || (a.location.hemisphere < b.location.hemisphere ? 1 : -1) * (a.location.hemisphere === b.location.hemisphere ? 0 : 1) || a.location.bank - b.location.bank || a.location.sub - b.location.sub);
+  return found.map(({ location }) => location);
+}
+
+export const partWords = (storage: Storage, part: number): number => Math.min(storage.partVectors, storage.vectors - part * storage.partVectors);
+
+/** Puts one copy of a part at a location. */
+export function locatePart(state: ScheduleState, storage: Storage, part: number, copy: number, location: Location): Buffer {
+  const entry = state.parts[storage.id]?.[part];
+  invariant(entry !== undefined && entry.buffers[copy] === undefined, "a part is located once");
+  const first = location.column * state.target.mem.slicesPerColumn + location.sub;
+  const buffer = addBuffer(state, {
+    name: storage.name,
+    hemisphere: location.hemisphere,
+    slices: Array.from({ length: location.width }, (_, i) => first + i),
+    bank: location.bank,
+    words: partWords(storage, part),
+    content: { kind: "part", storage: storage.id, part },
+  });
+  entry.buffers[copy] = buffer;
+  if (!storage.replicated && state.side[storage.id] === undefined) state.side[storage.id] = location.hemisphere;
+  return buffer;
+}
+
+/** The buffer of a part to read from; constants and border inputs are located at their first use. `towards`: the copy wanted of a replicated one. */
+export function bufferOf(state: ScheduleState, id: StorageId, part: number, towards: Hemisphere | undefined): Buffer {
+  const storage = storageById(state, id);
+  const copy = storage.replicated && towards === "E" ? 1 : 0;
+  const known = state.parts[id]?.[part]?.buffers[copy];
+  if (known !== undefined) return known;
+  const pinned = state.pinned.get(pinKey(id, part));
+  invariant(storage.content !== undefined || pinned !== undefined || storage.boundary?.kind === "in", `${storage.name} is read before it is written`);
+  if (pinned !== undefined) return locatePart(state, storage, part, copy, pinned);
+  const side = storage.replicated ? (towards ?? "W") : state.side[id];
+  const best = candidateLocations(state, storage, side)[0];
+  invariant(best !== undefined, "there are columns for every width");
+  return locatePart(state, storage, part, copy, best);
+}

@@ -1,0 +1,235 @@
+// Matrix kernels: tile loads ahead of use, activations, accumulation, and the pass that takes the last sums. Engines (a plane, or a pair of
+// planes) work in order; everything else is found in the reservation tables.
+import { invariant } from "../../ir/diag/diagnostic.ts";
+import { type Direction, type Hemisphere, memColumn, memColumnsPerHemisphere, mxmColumn, planeHemisphere, vxmColumn } from "../../ir/target/geometry.ts";
+import type { MxmMode, MxmModeSpec } from "../../ir/target/target.ts";
+import type { Access, MatmulGroup, MatmulStep, RowWindow, Stationary } from "../lower/kernel.ts";
+import { columnClasses } from "./locations.ts";
+import { addBuffer, type Buffer, columnLoad, type ScheduleState, storageById, type TileContent } from "./state.ts";
+import { addRead, chooseStreams, emitBurst, newTemplate, placeAt, span, takenStream, type TemplateBuilder, tryPlace } from "./template.ts";
+import { placePass, separateSources } from "./vxm.ts";
+
+/** Below this many moving vectors the tile loads are the bottleneck and take all streams. */
+const fewVectors = 24;
+
+const specOf = (state: ScheduleState, mode: MxmMode): MxmModeSpec => {
+  const spec = state.target.mxm.modes[mode];
+  invariant(spec !== undefined, `the target has no ${mode} mode`);
+  return spec;
+};
+
+/** Planes that are engines of a mode. */
+export function enginePlanes(state: ScheduleState, mode: MxmMode): number[] {
+  const step = specOf(state, mode).planesPerTile;
+  return Array.from({ length: state.target.mxm.planes / step }, (_, i) => i * step);
+}
+
+/** The planes an engine occupies. */
+function planesOf(state: ScheduleState, mode: MxmMode, plane: number): number[] {
+  return specOf(state, mode).planesPerTile === 2 ? [plane, plane + 1] : [plane];
+}
+
+const busyUntil = (state: ScheduleState, planes: readonly number[]): number => Math.max(...planes.map((plane) => state.engines[plane]?.lastActivate ?? 0));
+
+export function scheduleMatmul(state: ScheduleState, mode: MxmMode, groups: readonly MatmulGroup[]): void {
+  for (const group of groups) {
+    const engine = enginePlanes(state, mode).reduce((best, plane) => (busyUntil(state, planesOf(state, mode, plane)) < busyUntil(state, planesOf(state, mode, best)) ? plane : best));
+    scheduleGroup(state, mode, group, engine);
+  }
+}
+
+function scheduleGroup(state: ScheduleState, mode: MxmMode, group: MatmulGroup, plane: number): void {
+  const spec = specOf(state, mode);
+  const planes = planesOf(state, mode, plane);
+  group.steps.forEach((step, k) => {
+    const loaded = placeLoad(state, mode, step.stationary[0] as Stationary, plane, group.count);
+    const activateFrom = install(state, mode, planes, plane, loaded);
+    const last = k === group.steps.length - 1;
+    const start = last ? placeLastStep(state, mode, group, step, plane, k === 0, activateFrom) : placeStep(state, mode, group.count, step, plane, k === 0, activateFrom);
+    for (const p of planes) (state.engines[p] as { lastActivate: number }).lastActivate = start + span(group.count, spec.vectorPeriod) - 1 + (spec.vectorPeriod - 1);
+  });
+}
+
+/** Issues IW as early as the tile in use allows; gives the first cycle at which ABC may issue. */
+function install(state: ScheduleState, mode: MxmMode, planes: readonly number[], plane: number, loadEnd: number): number {
+  const { lw, iw } = state.target.mxm.latency;
+  const cycle = Math.max(loadEnd + lw, busyUntil(state, planes) + 1, loadEnd + 1);
+  emitBurst(state, { kind: "mxmLoad", plane }, { op: "iw", cycle, count: 1, period: 1, mode });
+  for (const p of planes) (state.engines[p] as { loadFree: number }).loadFree = cycle + 1;
+  return cycle + iw;
+}
+
+/** Loads a tile; gives the cycle of the last LW issue. */
+function placeLoad(state: ScheduleState, mode: MxmMode, stationary: Stationary, plane: number, count: number): number {
+  const spec = specOf(state, mode);
+  const from = Math.max(...planesOf(state, mode, plane).map((p) => state.engines[p]?.loadFree ?? 0));
+  const rows = stationary.kind === "const" ? stationary.tile.rows : stationary.window.access.vectors.length;
+  const storage = stationary.kind === "rows" ? storageById(state, stationary.window.access.storage) : undefined;
+  if (stationary.kind === "const" || storage?.content?.kind === "fill") {
+    const streams = Math.min(state.target.streamsPerDirection, state.target.mxm.loadStreamsPerPlane * (count < fewVectors ? spec.planesPerTile : 1));
+    const stripes = Math.min(streams, memColumnsPerHemisphere(state.target) * state.target.mem.slicesPerColumn);
+    const content: TileContent =
+      stationary.kind === "const"
+        ? { kind: "const", tile: stationary.tile, mode, stripes }
+        : { kind: "fill", bits: storage?.content?.kind === "fill" ? storage.content.bits : 0, k: stationary.window.k, mode, stripes };
+    const k = stationary.kind === "const" ? stationary.tile.k : stationary.window.k;
+    return placePackedLoad(state, mode, content, plane, stationary.row, rows, k, from);
+  }
+  return placeRowLoad(state, mode, stationary.window, plane, stationary.row, from);
+}
+
+function tileKey(content: TileContent): string {
+  return content.kind === "fill"
+    ? `fill:${content.bits}:${content.k}:${content.mode}:${content.stripes}`
+    : `${content.tile.tensor}:${content.tile.byRows}:${content.tile.batch}:${content.tile.k0}:${content.tile.k}:${content.tile.n0}:${content.tile.rows}:${content.mode}:${content.stripes}`;
+}
+
+/** The buffer of a packed tile, striped over the least used columns of the engine's hemisphere. */
+function tileBuffer(state: ScheduleState, content: TileContent, rows: number, hemisphere: Hemisphere): Buffer {
+  const key = tileKey(content);
+  const known = state.tiles.get(key);
+  if (known !== undefined) return known;
+  const perColumn = state.target.mem.slicesPerColumn;
+  const columns = Math.ceil(content.stripes / perColumn);
+  const { narrow, all } = columnClasses(state.target);
+  const words = content.kind === "fill" ? 1 : Math.ceil(rows / content.stripes);
+  const cost = (column: number, bank: number): number => columnLoad(state, hemisphere, column, bank) + (column < narrow ? 8 * words : 0);
+  const bankCost = (bank: number): { chosen: number[]; total: number } => {
+    const order = Array.from({ length: all }, (_, c) => c).sort((a, b) => cost(a, bank) - cost(b, bank) || b - a);
+    const chosen = order.slice(0, columns).sort((a, b) => a - b);
+    return { chosen, total: chosen.reduce((sum, column) => sum + cost(column, bank), 0) };
+  };
+  const banks = [bankCost(0), bankCost(1)];
+  const bank = (banks[1]?.total ?? 0) < (banks[0]?.total ?? 0) ? 1 : 0;
+  const slices = (banks[bank]?.chosen ?? []).flatMap((column) => Array.from({ length: perColumn }, (_, i) => column * perColumn + i)).slice(0, content.stripes);
+  const buffer = addBuffer(state, { name: "tile", hemisphere, slices, bank, words, content: { kind: "tile", tile: content } });
+  state.tiles.set(key, buffer);
+  return buffer;
+}
+
+function placePackedLoad(state: ScheduleState, mode: MxmMode, content: TileContent, plane: number, row: number, rows: number, k: number, from: number): number {
+  const { target, resources } = state;
+  const hemisphere = planeHemisphere(target, plane);
+  const direction: Direction = hemisphere;
+  const column = mxmColumn(target, hemisphere);
+  const buffer = tileBuffer(state, content, rows, hemisphere);
+  const { stripes } = content;
+  const cycles = Math.ceil(rows / stripes);
+  const builder = newTemplate(state);
+  const choice = chooseStreams(builder, direction, stripes, column, 0, cycles, true);
+  const reads = buffer.slices.flatMap((slice, s) => {
+    const count = Math.ceil((rows - s) / stripes);
+    if (count <= 0) return [];
+    const issue = -target.mem.latency.read - Math.abs(column - memColumn(target, buffer.hemisphere, slice));
+    builder.needs.push({ resource: resources.readQueue(buffer.hemisphere, slice), at: issue, length: count });
+    builder.needs.push({ resource: resources.bank(buffer.hemisphere, slice, buffer.bank), at: issue, length: count });
+    builder.earliest = Math.max(builder.earliest, -issue);
+    return [{ slice, s, count, issue }];
+  });
+  const placed = tryPlace(builder, from);
+  invariant(placed !== undefined, "a tile load can be placed");
+  builder.emits.push((start, taken) => {
+    const stream = takenStream(builder, choice, taken, direction);
+    for (const read of reads) {
+      emitBurst(
+        state,
+        { kind: "memRead", hemisphere: buffer.hemisphere, slice: read.slice },
+        { op: "read", cycle: start + read.issue, count: read.count, period: 1, address: 0, stride: content.kind === "fill" ? 0 : 1, stream: stream + read.s, direction },
+        buffer.id,
+      );
+    }
+    buffer.lastRead = Math.max(buffer.lastRead, start + cycles);
+    emitBurst(state, { kind: "mxmLoad", plane }, { op: "lw", cycle: start, count: cycles, period: 1, mode, format: "packed", stream, streams: stripes, row, rows, lane: 0, k, clear: true });
+  });
+  placeAt(builder, placed);
+  return placed.start + cycles - 1;
+}
+
+function placeRowLoad(state: ScheduleState, mode: MxmMode, window: RowWindow, plane: number, row: number, from: number): number {
+  const hemisphere = planeHemisphere(state.target, plane);
+  const builder = newTemplate(state);
+  const plan = addRead(builder, window.access, mxmColumn(state.target, hemisphere), hemisphere, 0, 1, hemisphere);
+  const rows = window.access.vectors.length;
+  const placed = tryPlace(builder, from);
+  invariant(placed !== undefined, "a tile load can be placed");
+  builder.emits.push((start, taken) => {
+    const stream = takenStream(builder, plan.choice, taken, hemisphere);
+    emitBurst(state, { kind: "mxmLoad", plane }, { op: "lw", cycle: start, count: rows, period: 1, mode, format: "planar", stream, streams: plan.bytes, row, rows, lane: window.lane, k: window.k, clear: true });
+  });
+  placeAt(builder, placed);
+  return placed.start + rows - 1;
+}
+
+/** Activations of one step: ABC at offset 0, ACC latency.abc later; `emit` gives the choice of streams for the sums. */
+export function addActivation(
+  builder: TemplateBuilder,
+  mode: MxmMode,
+  moving: RowWindow,
+  plane: number,
+  init: boolean,
+  emit: { choice: number; direction: Direction } | undefined,
+  shared?: { choice: number },
+): { choice: number } {
+  const { state } = builder;
+  const spec = specOf(state, mode);
+  const hemisphere = planeHemisphere(state.target, plane);
+  const count = moving.access.vectors.length;
+  const read = shared ?? addRead(builder, moving.access, mxmColumn(state.target, hemisphere), hemisphere, 0, spec.vectorPeriod, hemisphere);
+  const period = count > 1 ? spec.vectorPeriod : 1;
+  builder.emits.push((start, taken) => {
+    const stream = takenStream(builder, read.choice, taken, hemisphere);
+    emitBurst(state, { kind: "mxmActivate", plane }, { op: "abc", cycle: start, count, period, mode, stream, lane: moving.lane, k: moving.k });
+    emitBurst(
+      state,
+      { kind: "mxmAccumulate", plane },
+      {
+        op: "acc",
+        cycle: start + state.target.mxm.latency.abc,
+        count,
+        period,
+        mode,
+        entry: 0,
+        stride: count > 1 ? 1 : 0,
+        init,
+        emit: emit !== undefined,
+        stream: emit === undefined ? 0 : takenStream(builder, emit.choice, taken, emit.direction),
+      },
+    );
+  });
+  return { choice: read.choice };
+}
+
+function placeStep(state: ScheduleState, mode: MxmMode, _count: number, step: MatmulStep, plane: number, init: boolean, from: number): number {
+  const builder = newTemplate(state);
+  addActivation(builder, mode, step.moving, plane, init, undefined);
+  const placed = tryPlace(builder, from);
+  invariant(placed !== undefined, "an activation burst can be placed");
+  placeAt(builder, placed);
+  return placed.start;
+}
+
+/** The last step: its sums go to the VXM and are written by the epilogue. */
+function placeLastStep(state: ScheduleState, mode: MxmMode, group: MatmulGroup, step: MatmulStep, plane: number, init: boolean, from: number): number {
+  const spec = specOf(state, mode);
+  const apart = separateSources(state, { ...group.epilogue, sources: [...group.epilogue.sources, step.moving.access] });
+  const epilogue = { ...group.epilogue, sources: apart.sources.slice(0, -1) };
+  const moving = { ...step.moving, access: apart.sources[apart.sources.length - 1] as Access };
+  const { start } = placePass(state, epilogue, spec.vectorPeriod, from, (builder) => {
+    const emission = addEmission(builder, plane, group.count, spec.vectorPeriod);
+    addActivation(builder, mode, moving, plane, init, emission);
+    return { at: emission.at + Math.abs(vxmColumn(state.target) - mxmColumn(state.target, planeHemisphere(state.target, plane))), sums: emission };
+  });
+  return start;
+}
+
+/** Streams for the sums of a burst whose ABC starts at offset 0. */
+export function addEmission(builder: TemplateBuilder, plane: number, count: number, period: number): { choice: number; direction: Direction; at: number } {
+  const { target } = builder.state;
+  const hemisphere = planeHemisphere(target, plane);
+  const direction: Direction = hemisphere === "W" ? "E" : "W";
+  const at = target.mxm.latency.abc + target.mxm.latency.acc;
+  const choice = chooseStreams(builder, direction, 4, mxmColumn(target, hemisphere), at, span(count, period));
+  return { choice, direction, at };
+}
+
+export { busyUntil, install };

@@ -1,0 +1,79 @@
+// Schedules the kernels of one block on one chip, in order, each at the earliest cycle its data and the reservation tables allow.
+import type { Target } from "../../ir/target/target.ts";
+import type { Kernel, KernelProgram, StorageId } from "../lower/kernel.ts";
+import { scheduleGather, schedulePermute } from "./move.ts";
+import { scheduleMatmul } from "./mxm.ts";
+import { type Location, newScheduleState, type ScheduleState } from "./state.ts";
+import { scheduleTranspose } from "./transpose.ts";
+import { scheduleVxmPass } from "./vxm.ts";
+
+/** Storages that one pass reads or writes together. */
+function togetherOf(kernels: readonly Kernel[]): Map<StorageId, Set<StorageId>> {
+  const together = new Map<StorageId, Set<StorageId>>();
+  const meet = (ids: readonly StorageId[]): void => {
+    for (const a of ids) {
+      for (const b of ids) {
+        if (a === b) continue;
+        const set = together.get(a) ?? new Set<StorageId>();
+        set.add(b);
+        together.set(a, set);
+      }
+    }
+  };
+  for (const kernel of kernels) {
+    switch (kernel.kind) {
+      case "vxm":
+        for (const pass of kernel.passes) meet([...pass.sources.flatMap((s) => (s === "sums" ? [] : [s.storage])), ...pass.sinks.map((sink) => sink.access.storage)]);
+        break;
+      case "matmul":
+        for (const group of kernel.groups) {
+          const moving = group.steps.map((step) => step.moving.access.storage);
+          const pass = group.epilogue;
+          meet([...new Set([...moving, ...pass.sources.flatMap((s) => (s === "sums" ? [] : [s.storage])), ...pass.sinks.map((sink) => sink.access.storage)])]);
+        }
+        break;
+      case "permute":
+        for (const job of kernel.jobs) meet([...job.pieces.map((piece) => piece.access.storage), job.out.storage]);
+        break;
+      case "transpose":
+        break;
+      case "gather":
+        for (const job of kernel.jobs) meet([job.table, job.index.storage, job.out.storage]);
+        break;
+    }
+  }
+  return together;
+}
+
+export interface BlockSchedule {
+  readonly state: ScheduleState;
+  /** Name and origins of each note. */
+  readonly notes: readonly { readonly kernel: string; readonly origins: readonly number[] }[];
+}
+
+export function scheduleBlock(target: Target, program: KernelProgram, pinned: ReadonlyMap<string, Location>): BlockSchedule {
+  const state = newScheduleState(target, program.storages, togetherOf(program.kernels), pinned);
+  const notes: { kernel: string; origins: readonly number[] }[] = [];
+  for (const kernel of program.kernels) {
+    state.note = notes.length;
+    notes.push({ kernel: kernel.name, origins: kernel.origins });
+    switch (kernel.kind) {
+      case "vxm":
+        for (const pass of kernel.passes) scheduleVxmPass(state, pass);
+        break;
+      case "matmul":
+        scheduleMatmul(state, kernel.mode, kernel.groups);
+        break;
+      case "transpose":
+        scheduleTranspose(state, kernel.jobs);
+        break;
+      case "permute":
+        schedulePermute(state, kernel.jobs);
+        break;
+      case "gather":
+        scheduleGather(state, kernel.jobs);
+        break;
+    }
+  }
+  return { state, notes };
+}

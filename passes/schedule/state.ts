@@ -1,0 +1,165 @@
+// The state of scheduling one block on one chip: reservations, where parts of storages stand, when each vector is readable, and the bursts
+// issued so far. Addresses come later: memory bursts name a part and a vector in it.
+import { invariant } from "../../ir/diag/diagnostic.ts";
+import { storedTypes } from "../../ir/dtype.ts";
+import type { Instruction } from "../../ir/machine/isa.ts";
+import type { Unit } from "../../ir/machine/program.ts";
+import { type Hemisphere, memColumnsPerHemisphere } from "../../ir/target/geometry.ts";
+import type { Target } from "../../ir/target/target.ts";
+import type { Storage, StorageId } from "../lower/kernel.ts";
+import { newReservations, type Reservations } from "./place.ts";
+import { mapResources, type ResourceMap } from "./resources.ts";
+
+/** A group of neighbouring slices of one column and one bank. Slices are column * slicesPerColumn + sub .. + width. */
+export interface Location {
+  readonly hemisphere: Hemisphere;
+  readonly column: number;
+  readonly sub: number;
+  readonly width: number;
+  readonly bank: number;
+}
+
+/** A contiguous piece of SRAM: a part of a storage (one copy of it) or a weight tile. */
+export interface Buffer {
+  readonly id: number;
+  readonly name: string;
+  /** Slices in order; the vector v of byte plane b is in slice slices[(v mod stripes) * planes + b]. */
+  readonly hemisphere: Hemisphere;
+  readonly slices: readonly number[];
+  readonly bank: number;
+  readonly words: number;
+  readonly content: BufferContent;
+  /** First cycle at which a word is written, and the last at which one is read; constants and border tensors live outside. */
+  firstWrite: number;
+  lastRead: number;
+}
+
+export type BufferContent =
+  | { readonly kind: "part"; readonly storage: StorageId; readonly part: number }
+  | { readonly kind: "tile"; readonly tile: TileContent };
+
+/** Rows of a packed weight tile, striped over the slices of its buffer. */
+export type TileContent =
+  | { readonly kind: "const"; readonly tile: import("../lower/kernel.ts").ConstTile; readonly mode: "int8" | "fp16" | "fp32"; readonly stripes: number }
+  | { readonly kind: "fill"; readonly bits: number; readonly k: number; readonly mode: "int8" | "fp16" | "fp32"; readonly stripes: number };
+
+/** A burst with memory addresses still relative to a buffer. */
+export interface Burst {
+  readonly unit: Unit;
+  readonly instruction: Instruction;
+  /** Memory bursts: the buffer, whose address is added to the instruction's. */
+  readonly buffer: number;
+}
+
+export interface PartState {
+  /** One a copy: index 0, or W and E for replicated storages. */
+  readonly buffers: (Buffer | undefined)[];
+}
+
+export interface EngineState {
+  /** Cycle after the last IW issue; the next LW may issue then. */
+  loadFree: number;
+  lastActivate: number;
+}
+
+export interface ScheduleState {
+  readonly target: Target;
+  readonly resources: ResourceMap;
+  readonly reservations: Reservations;
+  readonly storages: Storage[];
+  readonly parts: PartState[][];
+  /** Cycle from which each vector of a storage may be read. */
+  readonly ready: Int32Array[];
+  /** Preferred hemisphere of each storage once one part stands. */
+  readonly side: (Hemisphere | undefined)[];
+  readonly buffers: Buffer[];
+  readonly bursts: Burst[];
+  readonly engines: EngineState[];
+  /** Storages read together in one pass; they want different columns. */
+  readonly together: ReadonlyMap<StorageId, ReadonlySet<StorageId>>;
+  /** Words used of each column and bank, to spread buffers. */
+  readonly load: number[];
+  /** Buffers of weight tiles by content, so that a tile used twice stands once. */
+  readonly tiles: Map<string, Buffer>;
+  readonly laneMaps: Int16Array[];
+  readonly laneMapIndex: Map<string, number>;
+  /** Fixed locations of border storages (by storage id and part). */
+  readonly pinned: ReadonlyMap<string, Location>;
+  note: number;
+  /** Cycle after the last use of anything. */
+  end: number;
+}
+
+export const bytesOfStorage = (storage: Storage): number => storedTypes[storage.type].bytes;
+export const partCount = (storage: Storage): number => Math.max(1, Math.ceil(storage.vectors / storage.partVectors));
+export const pinKey = (storage: StorageId, part: number): string => `${storage}:${part}`;
+
+export function newScheduleState(target: Target, storages: readonly Storage[], together: ReadonlyMap<StorageId, ReadonlySet<StorageId>>, pinned: ReadonlyMap<string, Location>): ScheduleState {
+  const resources = mapResources(target);
+  const state: ScheduleState = {
+    target,
+    resources,
+    reservations: newReservations(resources.count),
+    storages: [],
+    parts: [],
+    ready: [],
+    side: [],
+    buffers: [],
+    bursts: [],
+    engines: Array.from({ length: target.mxm.planes }, () => ({ loadFree: 0, lastActivate: -1 })),
+    together,
+    load: new Array(2 * memColumnsPerHemisphere(target) * 2).fill(0),
+    tiles: new Map(),
+    laneMaps: [],
+    laneMapIndex: new Map(),
+    pinned,
+    note: 0,
+    end: 0,
+  };
+  for (const storage of storages) addStorageState(state, storage);
+  return state;
+}
+
+export function addStorageState(state: ScheduleState, storage: Storage): void {
+  invariant(storage.id === state.storages.length, "storages are added in order");
+  state.storages.push(storage);
+  state.parts.push(Array.from({ length: partCount(storage) }, () => ({ buffers: [undefined, undefined] })));
+  state.ready.push(new Int32Array(storage.vectors));
+  state.side.push(undefined);
+}
+
+/** Words already given out in a column and bank. */
+export function columnLoad(state: ScheduleState, hemisphere: Hemisphere, column: number, bank: number): number {
+  return state.load[loadIndex(state, hemisphere, column, bank)] as number;
+}
+
+function loadIndex(state: ScheduleState, hemisphere: Hemisphere, column: number, bank: number): number {
+  return ((hemisphere === "W" ? 0 : 1) * memColumnsPerHemisphere(state.target) + column) * 2 + bank;
+}
+
+export function addColumnLoad(state: ScheduleState, hemisphere: Hemisphere, column: number, bank: number, words: number): void {
+  const index = loadIndex(state, hemisphere, column, bank);
+  state.load[index] = (state.load[index] as number) + words;
+}
+
+export const storageById = (state: ScheduleState, id: StorageId): Storage => state.storages[id] as Storage;
+
+export function addBuffer(state: ScheduleState, spec: Omit<Buffer, "id" | "firstWrite" | "lastRead">): Buffer {
+  const buffer: Buffer = { ...spec, id: state.buffers.length, firstWrite: Number.MAX_SAFE_INTEGER, lastRead: -1 };
+  state.buffers.push(buffer);
+  const perColumn = state.target.mem.slicesPerColumn;
+  for (const column of new Set(buffer.slices.map((slice) => Math.floor(slice / perColumn)))) addColumnLoad(state, buffer.hemisphere, column, buffer.bank, buffer.words);
+  return buffer;
+}
+
+/** Index of a lane map, equal maps shared. */
+export function laneMapOf(state: ScheduleState, map: Int16Array): number {
+  const key = map.join();
+  let index = state.laneMapIndex.get(key);
+  if (index === undefined) {
+    index = state.laneMaps.length;
+    state.laneMaps.push(map);
+    state.laneMapIndex.set(key, index);
+  }
+  return index;
+}

@@ -1,0 +1,298 @@
+// VXM passes: reads (or sums from the MXM) -> ALUs -> writes, as one rigid template anchored at the cycle when the first vector is at the VXM.
+import { invariant } from "../../ir/diag/diagnostic.ts";
+import { type AluOperand, type AluOutput, aluOps, type StreamType } from "../../ir/machine/isa.ts";
+import { type Direction, type Hemisphere, vxmColumn } from "../../ir/target/geometry.ts";
+import type { Target } from "../../ir/target/target.ts";
+import type { Access, EwArg, EwOp, EwPass, EwSink, StorageId } from "../lower/kernel.ts";
+import { bufferOf, candidateLocations, locatePart } from "./locations.ts";
+import { type Placed } from "./place.ts";
+import { addStorageState, type Buffer, type Location, pinKey, type ScheduleState, storageById } from "./state.ts";
+import { addRead, addWrite, chooseStreams, conflictsWithItself, emitBurst, newTemplate, placeAt, span, takenStream, type TemplateBuilder, tryPlace } from "./template.ts";
+
+const candidateLimit = 8;
+
+/** Cycles an operation takes. */
+export function aluLatency(target: Target, op: EwOp["op"]): number {
+  return target.vxm.latency[aluOps[op].latency];
+}
+
+/** Operations with the moves that further sinks of one result need: an ALU has one output. */
+function withSinkMoves(pass: EwPass): { ops: readonly EwOp[]; sinks: readonly EwSink[] } {
+  const ops = [...pass.ops];
+  const used = new Set<number>();
+  const sinks = pass.sinks.map((sink): EwSink => {
+    if (!used.has(sink.op)) {
+      used.add(sink.op);
+      return sink;
+    }
+    ops.push({ op: "mov", args: [{ kind: "op", op: sink.op }], reset: 0 });
+    return { ...sink, op: ops.length - 1 };
+  });
+  return { ops, sinks };
+}
+
+/** Offset of each operation's issue from the arrival of the sources. */
+function issueOffsets(target: Target, ops: readonly EwOp[]): number[] {
+  const offsets: number[] = [];
+  for (const op of ops) {
+    let at = 0;
+    for (const arg of op.args) if (arg.kind === "op") at = Math.max(at, (offsets[arg.op] as number) + aluLatency(target, (ops[arg.op] as EwOp).op));
+    offsets.push(at);
+  }
+  return offsets;
+}
+
+export interface SumsSource {
+  readonly direction: Direction;
+  readonly choice: number;
+}
+
+interface SinkPlace {
+  readonly buffer: Buffer | undefined;
+  readonly location: Location | undefined;
+}
+
+/**
+ * Adds a pass to a template: element i is at the VXM column at offset `at` + i * period. `sums`: the stream group that carries source 0 of an
+ * epilogue. `places` says where each sink's part stands.
+ */
+function addPass(builder: TemplateBuilder, pass: EwPass, at: number, period: number, sums: SumsSource | undefined, places: readonly SinkPlace[]): void {
+  const { state } = builder;
+  const { target, resources } = state;
+  const column = vxmColumn(target);
+  const length = span(pass.count, period);
+  const { ops, sinks } = withSinkMoves(pass);
+  const sources = pass.sources.map((source): { direction: Direction; choice: number; type: StreamType } => {
+    if (source === "sums") {
+      invariant(sums !== undefined, "sums come from the MXM");
+      return { ...sums, type: "f32" };
+    }
+    const storage = storageById(state, source.storage);
+    const side = sideOf(state, source);
+    const plan = addRead(builder, source, column, side === "W" ? "E" : "W", at, period);
+    return { ...plan, type: storage.type };
+  });
+  const offsets = issueOffsets(target, ops);
+  const sinkOf = new Map(sinks.map((sink, i) => [sink.op, i]));
+  const aluChoices = ops.map((op, i) => {
+    const sink = sinkOf.get(i);
+    const narrow = sink !== undefined && ["f16", "i8", "u8"].includes(storageById(state, (sinks[sink] as EwSink).access.storage).type);
+    const large = aluOps[op.op].large || narrow;
+    const small = Array.from({ length: target.vxm.alus }, (_, a) => a).filter((a) => !target.vxm.largeAlus.includes(a));
+    const candidates = large ? target.vxm.largeAlus : [...small, ...target.vxm.largeAlus];
+    builder.choices.push({ options: candidates.map((a) => [resources.alu(a)]), at: at + (offsets[i] as number), length });
+    return builder.choices.length - 1;
+  });
+  const outputs = sinks.map((sink, i) => addSink(builder, sink, places[i] as SinkPlace, at + (offsets[sink.op] as number) + aluLatency(target, (ops[sink.op] as EwOp).op), period, pass.count));
+  builder.emits.push((start, taken) => {
+    const aluOf = (op: number): number => ((builder.choices[aluChoices[op] as number]?.options[taken[aluChoices[op] as number] as number] ?? [])[0] as number) - resources.alu(0);
+    ops.forEach((op, i) => {
+      const offset = offsets[i] as number;
+      const operand = (arg: EwArg | undefined): AluOperand => {
+        if (arg === undefined) return { kind: "none" };
+        switch (arg.kind) {
+          case "source": {
+            const source = sources[arg.source] as { direction: Direction; choice: number; type: StreamType };
+            return { kind: "stream", stream: takenStream(builder, source.choice, taken, source.direction), direction: source.direction, type: source.type, delay: offset };
+          }
+          case "op":
+            return { kind: "alu", alu: aluOf(arg.op), delay: offset - (offsets[arg.op] as number) - aluLatency(target, (ops[arg.op] as EwOp).op) };
+          case "immediate":
+            return { kind: "immediate", bits: arg.bits };
+          case "self":
+            return { kind: "self" };
+        }
+      };
+      const sink = sinkOf.get(i);
+      const out = sink === undefined ? undefined : outputs[sink];
+      const output: AluOutput =
+        out === undefined
+          ? { kind: "none" }
+          : { kind: "stream", stream: takenStream(builder, out.choice, taken, out.direction), direction: out.direction, type: out.type };
+      emitBurst(
+        state,
+        { kind: "vxmAlu", alu: aluOf(i) },
+        {
+          op: "alu",
+          operation: op.op,
+          cycle: start + at + offset,
+          count: pass.count,
+          period: pass.count > 1 ? period : 1,
+          a: operand(op.args[0]),
+          b: operand(op.args[1]),
+          c: operand(op.args[2]),
+          reset: op.reset,
+          output,
+        },
+      );
+    });
+  });
+}
+
+function addSink(builder: TemplateBuilder, sink: EwSink, place: SinkPlace, at: number, period: number, count: number): { direction: Direction; choice: number; type: StreamType } {
+  const { state } = builder;
+  const column = vxmColumn(state.target);
+  const storage = storageById(state, sink.access.storage);
+  const at0 = place.buffer ?? virtualBuffer(state, sink, place.location as Location);
+  const direction: Direction = at0.hemisphere;
+  const choice = chooseStreams(builder, direction, at0.slices.length, column, at, span(count, period));
+  const planes = at0.slices.map((_, i) => i);
+  addWrite(builder, sink.access.storage, sink.access.vectors, at0, planes, column, direction, choice, at + (sink.every - 1) * period, period * sink.every);
+  return { direction, choice, type: storage.type };
+}
+
+/** A buffer that is not made yet, for trying a location. */
+function virtualBuffer(state: ScheduleState, sink: EwSink, location: Location): Buffer {
+  const first = location.column * state.target.mem.slicesPerColumn + location.sub;
+  const storage = storageById(state, sink.access.storage);
+  return {
+    id: -1,
+    name: storage.name,
+    hemisphere: location.hemisphere,
+    slices: Array.from({ length: location.width }, (_, i) => first + i),
+    bank: location.bank,
+    words: 0,
+    content: { kind: "part", storage: storage.id, part: 0 },
+    firstWrite: 0,
+    lastRead: 0,
+  };
+}
+
+export const partOfSink = (state: ScheduleState, sink: EwSink): number => Math.floor((sink.access.vectors[0] as number) / storageById(state, sink.access.storage).partVectors);
+
+/** Hemisphere from which an access is read: that of its first part. */
+export function sideOf(state: ScheduleState, source: Access): Hemisphere {
+  const part = Math.floor((source.vectors[0] as number) / storageById(state, source.storage).partVectors);
+  const buffer = state.parts[source.storage]?.[part]?.buffers[0] ?? bufferFor(state, source.storage, part);
+  return buffer.hemisphere;
+}
+
+const bufferFor = (state: ScheduleState, id: StorageId, part: number): Buffer => bufferOf(state, id, part, undefined);
+
+/** Builds the rest of a template around a pass once all sink places are known. */
+export type Around = (builder: TemplateBuilder) => { at: number; sums: SumsSource | undefined };
+
+/**
+ * Places a pass: sinks whose part stands nowhere yet are tried at several locations, the earliest wins. `around` adds what belongs to the same
+ * template (the MXM side of an epilogue).
+ */
+export function placePass(state: ScheduleState, pass: EwPass, period: number, from: number, around: Around): { start: number } {
+  const { sinks } = withSinkMoves(pass);
+  const known = sinks.map((sink): SinkPlace => {
+    const part = partOfSink(state, sink);
+    const buffer = state.parts[sink.access.storage]?.[part]?.buffers[0];
+    const pinned = state.pinned.get(pinKey(sink.access.storage, part));
+    return { buffer, location: buffer === undefined ? pinned : undefined };
+  });
+  const places = [...known];
+  let best: { builder: TemplateBuilder; placed: Placed } | undefined;
+  const build = (): { builder: TemplateBuilder; placed: Placed | undefined } => {
+    const builder = newTemplate(state);
+    const { at, sums } = around(builder);
+    addPass(builder, pass, at, period, sums, places);
+    if (conflictsWithItself(builder)) return { builder, placed: undefined };
+    return { builder, placed: tryPlace(builder, from, best?.placed.start) };
+  };
+  const open = places.map((place, i) => (place.buffer === undefined && place.location === undefined ? i : -1)).filter((i) => i >= 0);
+  for (const i of open) {
+    const storage = storageById(state, (sinks[i] as EwSink).access.storage);
+    places[i] = { buffer: undefined, location: candidateLocations(state, storage, state.side[storage.id])[0] };
+  }
+  for (const i of open) {
+    const storage = storageById(state, (sinks[i] as EwSink).access.storage);
+    best = undefined;
+    let chosen = places[i] as SinkPlace;
+    for (const location of candidateLocations(state, storage, state.side[storage.id]).slice(0, candidateLimit)) {
+      places[i] = { buffer: undefined, location };
+      const { builder, placed } = build();
+      if (placed !== undefined && (best === undefined || placed.start < best.placed.start)) {
+        best = { builder, placed };
+        chosen = places[i] as SinkPlace;
+      }
+    }
+    places[i] = chosen;
+  }
+  best = undefined;
+  sinks.forEach((sink, i) => {
+    const place = places[i] as SinkPlace;
+    if (place.buffer === undefined) places[i] = { buffer: locatePart(state, storageById(state, sink.access.storage), partOfSink(state, sink), 0, place.location as Location), location: undefined };
+  });
+  const { builder, placed } = build();
+  invariant(placed !== undefined, "a pass can be placed");
+  placeAt(builder, placed);
+  return { start: placed.start };
+}
+
+/** Whether two sources of a pass stand in the same slices: they cannot be read in the same cycles. */
+function clashingSources(state: ScheduleState, pass: EwPass): number | undefined {
+  const used = new Set<string>();
+  for (const sink of pass.sinks) {
+    const part = partOfSink(state, sink);
+    const buffer = state.parts[sink.access.storage]?.[part]?.buffers[0];
+    const place = buffer ?? pinnedSlices(state, sink.access.storage, part);
+    if (place !== undefined) for (const slice of place.slices) used.add(`${place.bank}!${place.hemisphere}${slice}`);
+  }
+  for (let i = 0; i < pass.sources.length; i++) {
+    const source = pass.sources[i];
+    if (source === undefined || source === "sums") continue;
+    const per = storageById(state, source.storage).partVectors;
+    for (const part of new Set(Array.from(source.vectors, (v) => Math.floor(v / per)))) {
+      const buffer = bufferFor(state, source.storage, part);
+      const key = (slice: number): string => `${buffer.hemisphere}${slice}`;
+      const own = (slice: number): string => `source ${i}!${key(slice)}`;
+      if (buffer.slices.some((slice) => used.has(own(slice)))) continue;
+      if (buffer.slices.some((slice) => used.has(key(slice)) || used.has(`${buffer.bank}!${key(slice)}`))) return i;
+      for (const slice of buffer.slices) used.add(own(slice));
+    }
+    if (source === undefined) continue;
+    for (const entry of [...used]) {
+      const at = entry.indexOf("!");
+      if (entry.startsWith("source ")) used.add(entry.slice(at + 1));
+    }
+  }
+  return undefined;
+}
+
+function pinnedSlices(state: ScheduleState, storage: StorageId, part: number): { hemisphere: Hemisphere; slices: readonly number[]; bank: number } | undefined {
+  const location = state.pinned.get(pinKey(storage, part));
+  if (location === undefined) return undefined;
+  const first = location.column * state.target.mem.slicesPerColumn + location.sub;
+  return { hemisphere: location.hemisphere, slices: Array.from({ length: location.width }, (_, i) => first + i), bank: location.bank };
+}
+
+/** Copies a source to other columns where it would share slices with another source of the pass. */
+export function separateSources(state: ScheduleState, pass: EwPass): EwPass {
+  let current = pass;
+  for (let guard = 0; guard < pass.sources.length; guard++) {
+    const clash = clashingSources(state, current);
+    if (clash === undefined) return current;
+    const source = current.sources[clash] as Access;
+    const copy = copyAccess(state, source, current);
+    current = { ...current, sources: current.sources.map((other, i) => (i === clash ? copy : other)) };
+  }
+  return current;
+}
+
+function copyAccess(state: ScheduleState, source: Access, pass: EwPass): Access {
+  const original = storageById(state, source.storage);
+  const distinct = [...new Set(source.vectors)].sort((a, b) => a - b);
+  const id = state.storages.length as StorageId;
+  addStorageState(state, { id, name: `${original.name}.copy`, type: original.type, vectors: distinct.length, partVectors: distinct.length, replicated: false });
+  const others = new Set(pass.sources.flatMap((other) => (other === "sums" ? [] : [other.storage])));
+  (state.together as Map<StorageId, ReadonlySet<StorageId>>).set(id, others);
+  const all = Int32Array.from(distinct.keys());
+  const move: EwPass = {
+    count: distinct.length,
+    sources: [{ storage: source.storage, vectors: Int32Array.from(distinct) }],
+    ops: [{ op: "mov", args: [{ kind: "source", source: 0 }], reset: 0 }],
+    sinks: [{ op: 0, access: { storage: id, vectors: all }, every: 1 }],
+  };
+  placePass(state, move, 1, 0, () => ({ at: 0, sums: undefined }));
+  const index = new Map(distinct.map((vector, i) => [vector, i]));
+  return { storage: id, vectors: source.vectors.map((vector) => index.get(vector) as number) };
+}
+
+/** A pass from memory to memory. */
+export function scheduleVxmPass(state: ScheduleState, pass: EwPass): void {
+  placePass(state, separateSources(state, pass), 1, 0, () => ({ at: 0, sums: undefined }));
+}
