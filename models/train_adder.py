@@ -141,11 +141,14 @@ def generate_answers(model, rows):
 
 @torch.no_grad()
 def accuracy(model, a, b):
+    """Share of pairs answered right. One pass with the answer filled in tells: every digit is the model's choice after
+    the right digits before it exactly if generation, which starts with no digit, ends in the right answer."""
     expected = encode(a, b)
     right = 0
     for start in range(0, len(a), 1000):
         rows = expected[start : start + 1000]
-        right += int((generate_answers(model, rows) == rows).all(dim=1).sum())
+        chosen = model(rows)[:, PROMPT_LENGTH - 1 : SEQUENCE - 1].argmax(dim=-1)
+        right += int((chosen == rows[:, PROMPT_LENGTH:]).all(dim=1).sum())
     return right / len(a)
 
 
@@ -154,11 +157,7 @@ def learning_rate(step, steps):
     return 1e-3 * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 
-def train(steps, batch):
-    torch.manual_seed(SEED)
-    generator = torch.Generator().manual_seed(SEED)
-    a, b, allowed = split_pairs(generator)
-    model = Adder()
+def train(model, a, b, allowed, generator, steps, batch):
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01)
     started = time.time()
     for step in range(steps):
@@ -174,7 +173,6 @@ def train(steps, batch):
         if step % 200 == 199:
             score = accuracy(model, a[:1000], b[:1000])
             print(f"step {step + 1} loss {loss.item():.5f} held-out {score:.4f} {time.time() - started:.0f} s", flush=True)
-    return model.eval(), a, b
 
 
 def decode(row):
@@ -191,13 +189,22 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--checkpoint", help="file for the trained weights; where it exists, nothing is trained")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    model, a, b = train(options.steps, options.batch)
+    torch.manual_seed(SEED)
+    generator = torch.Generator().manual_seed(SEED)
+    a, b, allowed = split_pairs(generator)
+    model = Adder()
+    if options.checkpoint is not None and os.path.exists(options.checkpoint):
+        model.load_state_dict(torch.load(options.checkpoint))
+    else:
+        train(model, a, b, allowed, generator, options.steps, options.batch)
+        if options.checkpoint is not None:
+            torch.save(model.state_dict(), options.checkpoint)
+    model.eval()
     held_out = accuracy(model, a, b)
-    every = torch.arange(1_000_000)
-    everything = accuracy(model, every // 1000, every % 1000)
-    print(f"held-out {held_out:.4f}, all pairs {everything:.6f}", flush=True)
+    print(f"held-out {held_out:.4f}", flush=True)
 
     rows = generate_answers(model, encode(torch.tensor([123]), torch.tensor([456])))
     print(decode(rows[0]), flush=True)
@@ -232,7 +239,6 @@ def main():
             "batch": options.batch,
             "heldOutPairs": HELD_OUT_PAIRS,
             "heldOutAccuracy": held_out,
-            "allPairsAccuracy": everything,
         },
     )
     listed = [
