@@ -3,8 +3,9 @@
 // the same problem gives the same placement everywhere. Must not know how placements are checked.
 import { lowerBound, ROUNDING } from "./dag-bound.ts";
 import { placeOverIdeals, type Stage, type Work } from "./dag-exact.ts";
+import { cutGreedily } from "./dag-greedy.ts";
 import { enumerateIdeals, type Ideals, prefixes } from "./dag-ideals.ts";
-import { improve } from "./dag-improve.ts";
+import { improve, shake } from "./dag-improve.ts";
 import { buildModel, contractHeavy, contractLeaves, type Model } from "./dag-model.ts";
 import { candidateOrders, orderOfStages } from "./dag-order.ts";
 import type { DagInfeasible, DagProblem, DagSolution } from "./dag-problem.ts";
@@ -17,14 +18,19 @@ export type DagOptions = {
 
 /** Enough to prove graphs with tens of thousands of ideals. */
 const DEFAULT_BUDGET = 80_000_000;
-/** Share of the budget for the search near an order, where the ideals cannot all be listed. */
-const NEARBY_SHARE = 0.25;
+/** Part of it for the orders, and again part of it for the searches where the ideals cannot all be visited. */
+const QUICK_SHARE = 0.1;
+/** Part of that for each order, and for each kind of search. */
+const EACH_SHARE = 0.2;
+const SEARCH_SHARE = 0.7;
 const MOST_IDEALS = 200_000;
 /** Limits on the memory that ideals and their table of states take. */
 const MOST_WORDS = 16_000_000;
-const MOST_STATES = 12_000_000;
+const MOST_STATES = 6_000_000;
 const FIRST_GAP = 0.005;
 const POLISH_ROUNDS = 6;
+const FIRST_SWEEPS = 16;
+const MOST_SWEEPS = 128;
 const WINDOW_WIDTHS = [2, 3, 4, 6, 8, 11, 15, 20, 28, 40] as const;
 
 /** Stages in pipeline order, by the problem's nodes. */
@@ -76,21 +82,19 @@ function withSpareCpu(model: Model, placement: Placement): Placement {
 }
 
 function search(problem: DagProblem, model: Model, bound: number, work: Work): Found {
-  let best = alongOrders(problem, model, bound, work);
+  const quick = part(work, QUICK_SHARE);
+  const best = alongOrders(problem, model, bound, quick);
+  work.units += quick.units;
   if (best !== undefined && best.maxLoad <= bound * (1 + ROUNDING)) return { best, bound };
   const contracted = best === undefined ? model : contractHeavy(model, best.maxLoad);
   const ideals = enumerateIdeals(contracted, idealLimit(contracted));
   if (ideals === undefined) {
-    if (best !== undefined) best = nearBest(problem, contracted, best, work);
-    return { best, bound };
+    return { best: best === undefined ? undefined : anytime(problem, contracted, best, work), bound };
   }
   const exact = deepen(problem, contracted, ideals, bound, best, work);
   const isOpen = exact.best === undefined || exact.bound < exact.best.maxLoad * (1 - ROUNDING);
   if (isOpen && exact.best !== undefined && exact.bound < Number.POSITIVE_INFINITY) {
-    const extra: Work = { units: 0, budget: work.budget * NEARBY_SHARE };
-    best = nearBest(problem, contracted, exact.best, extra);
-    work.units += extra.units;
-    return { best, bound: exact.bound };
+    return { best: anytime(problem, contracted, exact.best, work), bound: exact.bound };
   }
   return exact;
 }
@@ -105,11 +109,33 @@ function idealLimit(model: Model): number {
 function alongOrders(problem: DagProblem, model: Model, bound: number, work: Work): Placement | undefined {
   let best: Placement | undefined;
   for (const order of candidateOrders(model)) {
-    const share: Work = { units: 0, budget: work.budget * NEARBY_SHARE * 0.2 };
-    const cut = deepen(problem, model, prefixes(order), bound, best, share).best;
+    const greedy = cutGreedily(model, order, bound, work);
+    if (greedy === undefined) continue;
+    const quick = placed(problem, model, greedy);
+    const limit = Math.min(quick.maxLoad, best?.maxLoad ?? Number.POSITIVE_INFINITY);
+    const share = part(work, EACH_SHARE);
+    const cut = placeOverIdeals(model, prefixes(order), limit, share);
+    const start = cut.kind === "found" ? placed(problem, model, cut.stages) : quick;
+    const polished = polish(problem, model, start, share, order);
     work.units += share.units;
-    if (cut !== undefined && cut !== best) best = polish(problem, model, cut, work, order);
-    if (best !== undefined && best.maxLoad <= bound * (1 + ROUNDING)) break;
+    if (best === undefined || polished.maxLoad < best.maxLoad) best = polished;
+    if (best.maxLoad <= bound * (1 + ROUNDING)) break;
+  }
+  return best;
+}
+
+/** A budget of its own for one step; what it took is added to the whole by the caller. */
+function part(work: Work, share: number): Work {
+  return { units: 0, budget: work.budget * share };
+}
+
+/** Where not every ideal can be visited: random moves, then the ideals nearby. */
+function anytime(problem: DagProblem, model: Model, start: Placement, work: Work): Placement {
+  let best = start;
+  for (const step of [shaken, nearBest]) {
+    const share = part(work, QUICK_SHARE * SEARCH_SHARE);
+    best = step(problem, model, best, share);
+    work.units += share.units;
   }
   return best;
 }
@@ -137,24 +163,36 @@ function polish(
   return best;
 }
 
+/** Random moves from the best placement, then a new cut; a try that does not help is followed by a longer one. */
+function shaken(problem: DagProblem, model: Model, start: Placement, work: Work): Placement {
+  let best = start;
+  const order = topological(model);
+  let sweeps = FIRST_SWEEPS;
+  for (let seed = 1; sweeps <= MOST_SWEEPS && work.units < work.budget; seed++) {
+    const moved = shake(model, inItems(model, best.stages), sweeps, seed, work);
+    const next = orderOfStages(order, stageOfItems(model, moved));
+    const cut = placeOverIdeals(model, prefixes(next), best.maxLoad, work);
+    if (cut.kind === "found") best = polish(problem, model, placed(problem, model, cut.stages), work, next);
+    else sweeps *= 2;
+  }
+  return best;
+}
+
 /** Searches all ideals that stay close to the best order, in wider and wider windows, moving the order along. */
 function nearBest(problem: DagProblem, model: Model, start: Placement, work: Work): Placement {
-  const budget = work.budget * NEARBY_SHARE + work.units;
-  const bounded: Work = { units: work.units, budget: Math.min(budget, work.budget) };
   let best = start;
   let order = orderOfStages(topological(model), stageOfItems(model, inItems(model, best.stages)));
-  for (let i = 0; i < WINDOW_WIDTHS.length && bounded.units < bounded.budget; ) {
+  for (let i = 0; i < WINDOW_WIDTHS.length && work.units < work.budget; ) {
     const ideals = enumerateIdeals(model, idealLimit(model), { order, width: WINDOW_WIDTHS[i] ?? 1 });
     if (ideals === undefined) break;
-    const better = placeOverIdeals(model, ideals, best.maxLoad, bounded);
+    const better = placeOverIdeals(model, ideals, best.maxLoad, work);
     if (better.kind !== "found") {
       i++;
       continue;
     }
-    best = polish(problem, model, placed(problem, model, better.stages), bounded, order);
+    best = polish(problem, model, placed(problem, model, better.stages), work, order);
     order = orderOfStages(order, stageOfItems(model, inItems(model, best.stages)));
   }
-  work.units = bounded.units;
   return best;
 }
 
