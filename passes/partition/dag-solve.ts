@@ -69,9 +69,11 @@ function allowLeavesElsewhere(problem: DagProblem, model: Model, found: Found, b
   const relaxed = search(problem, contractLeaves(model, false), bound, work);
   const isProved = ceiling !== undefined && relaxed.bound >= ceiling * (1 - ROUNDING);
   if (isProved) return { best: found.best, bound: ceiling };
-  const start = found.best ?? search(problem, model, relaxed.bound, work).best;
-  if (start === undefined) return { best: undefined, bound: relaxed.bound };
-  return { best: polish(problem, model, withSpareCpu(model, start), work), bound: relaxed.bound };
+  const known =
+    found.best === undefined
+      ? undefined
+      : polish(problem, model, withSpareCpu(model, found.best), part(work, QUICK_SHARE));
+  return search(problem, model, relaxed.bound, work, known);
 }
 
 /** An unused CPU in front, where items that depend on nothing may go. */
@@ -81,20 +83,20 @@ function withSpareCpu(model: Model, placement: Placement): Placement {
   return { ...placement, stages: [{ kind: "cpu", items: [] }, ...placement.stages] };
 }
 
-function search(problem: DagProblem, model: Model, bound: number, work: Work): Found {
+function search(problem: DagProblem, model: Model, bound: number, work: Work, known?: Placement): Found {
   const quick = part(work, QUICK_SHARE);
-  const best = alongOrders(problem, model, bound, quick);
+  const best = alongOrders(problem, model, bound, quick, known);
   work.units += quick.units;
   if (best !== undefined && best.maxLoad <= bound * (1 + ROUNDING)) return { best, bound };
   const contracted = best === undefined ? model : contractHeavy(model, best.maxLoad);
   const ideals = enumerateIdeals(contracted, idealLimit(contracted));
   if (ideals === undefined) {
-    return { best: best === undefined ? undefined : anytime(problem, contracted, best, work), bound };
+    return { best: best === undefined ? undefined : anytime(problem, model, best, work), bound };
   }
   const exact = deepen(problem, contracted, ideals, bound, best, work);
   const isOpen = exact.best === undefined || exact.bound < exact.best.maxLoad * (1 - ROUNDING);
   if (isOpen && exact.best !== undefined && exact.bound < Number.POSITIVE_INFINITY) {
-    return { best: anytime(problem, contracted, exact.best, work), bound: exact.bound };
+    return { best: anytime(problem, model, exact.best, work), bound: exact.bound };
   }
   return exact;
 }
@@ -105,9 +107,15 @@ function idealLimit(model: Model): number {
   return Math.floor(Math.min(MOST_IDEALS, MOST_WORDS / words, MOST_STATES / states));
 }
 
-/** The best cut of the candidate orders, polished. */
-function alongOrders(problem: DagProblem, model: Model, bound: number, work: Work): Placement | undefined {
-  let best: Placement | undefined;
+/** The best cut of the candidate orders, polished, or what is known already if that is better. */
+function alongOrders(
+  problem: DagProblem,
+  model: Model,
+  bound: number,
+  work: Work,
+  known: Placement | undefined,
+): Placement | undefined {
+  let best = known;
   for (const order of candidateOrders(model)) {
     const greedy = cutGreedily(model, order, bound, work);
     if (greedy === undefined) continue;
