@@ -26,9 +26,8 @@ export function roomWithin(model: Model, target: number): Room {
   };
 }
 
-export function hasRoom(room: Room, rest: Rest, accelerators: number, cpus: number): boolean {
+export function hasRoom(room: Room, rest: Rest, accelerators: number, cpus: number, slack = 1 + ROUNDING): boolean {
   if (rest.cpuOnly > 0 && cpus === 0) return false;
-  const slack = 1 + ROUNDING;
   if (rest.time > (accelerators * room.target + cpus * room.cpuTakesTime) * slack) return false;
   // 0 accelerators of unlimited capacity hold nothing.
   const held = accelerators === 0 ? 0 : accelerators * room.capacityBytes;
@@ -63,14 +62,23 @@ export function totals(model: Model): Rest {
   return { time, bytes, cpuOnly };
 }
 
-/**
- * No placement has a smaller largest load. Infinite where memory alone rules every placement out.
- */
+/** No placement has a smaller largest load. Infinite where memory alone rules every placement out. */
 export function lowerBound(model: Model): number {
+  return roundUp(model, balanceBound(model));
+}
+
+/** Where all times are whole numbers, so are all loads, and with them the bound. */
+export function roundUp(model: Model, bound: number): number {
+  const isWhole = [model.time, model.cpuTime, model.netCost].every((part) => part.every(Number.isInteger));
+  return isWhole && bound < Number.MAX_SAFE_INTEGER ? Math.ceil(bound - ROUNDING * bound) : bound;
+}
+
+/** All devices equally loaded, CPUs with the items that suit them best, and no device short of a single item. */
+function balanceBound(model: Model): number {
   const single = singleItemBound(model);
   if (single === Number.POSITIVE_INFINITY) return single;
   const all = totals(model);
-  const fits = (target: number) => hasRoom(roomWithin(model, target), all, model.accelerators, model.cpus);
+  const fits = (target: number) => hasRoom(roomWithin(model, target), all, model.accelerators, model.cpus, 1);
   let high = Math.max(single, 1e-9);
   for (let doublings = 0; !fits(high); doublings++) {
     if (doublings > 200) return Number.POSITIVE_INFINITY;

@@ -111,8 +111,9 @@ function assemble(parts: Parts): Model {
   });
   return {
     count,
-    accelerators: parts.problem.accelerators,
-    cpus: parts.problem.cpus,
+    // More devices than items are of no use.
+    accelerators: Math.min(parts.problem.accelerators, count),
+    cpus: Math.min(parts.problem.cpus, count),
     capacityBytes: parts.problem.capacityBytes,
     time: parts.time,
     cpuTime: parts.cpuTime,

@@ -1,8 +1,8 @@
 // Solves a device placement problem: quick placements along several orders, polished by single moves; then exactly over
 // all ideals where these can be listed, else over the ideals near the best order. Budgets count steps, never time, so
 // the same problem gives the same placement everywhere. Must not know how placements are checked.
-import { lowerBound, ROUNDING } from "./dag-bound.ts";
-import { placeOverIdeals, type Stage, type Work } from "./dag-exact.ts";
+import { lowerBound, ROUNDING, roundUp } from "./dag-bound.ts";
+import { type ExactResult, placeOverIdeals, type Stage, type Work } from "./dag-exact.ts";
 import { cutGreedily } from "./dag-greedy.ts";
 import { enumerateIdeals, type Ideals, prefixes } from "./dag-ideals.ts";
 import { improve, shake } from "./dag-improve.ts";
@@ -23,10 +23,11 @@ const QUICK_SHARE = 0.1;
 /** Part of that for each order, and for each kind of search. */
 const EACH_SHARE = 0.2;
 const SEARCH_SHARE = 0.7;
-const MOST_IDEALS = 200_000;
+const MOST_IDEALS = 400_000;
 /** Limits on the memory that ideals and their table of states take. */
 const MOST_WORDS = 16_000_000;
 const MOST_STATES = 6_000_000;
+const MOST_ORDER_STATES = 20_000_000;
 const FIRST_GAP = 0.005;
 const POLISH_ROUNDS = 6;
 const FIRST_SWEEPS = 16;
@@ -56,7 +57,7 @@ export function solveDag(problem: DagProblem, options: DagOptions = {}): DagSolu
     const everything = problem.nodes.map((_, i) => i);
     return describePlacement(problem, [{ kind: "cpu", items: everything }], found.bound, work.units);
   }
-  return describePlacement(problem, found.best.stages, found.bound, work.units);
+  return describePlacement(problem, found.best.stages, roundUp(model, found.bound), work.units);
 }
 
 /**
@@ -67,6 +68,7 @@ function allowLeavesElsewhere(problem: DagProblem, model: Model, found: Found, b
   const ceiling = found.best?.maxLoad;
   if (ceiling !== undefined && ceiling <= bound * (1 + ROUNDING)) return { best: found.best, bound };
   const relaxed = search(problem, contractLeaves(model, false), bound, work);
+  if (relaxed.bound === Number.POSITIVE_INFINITY) return { best: undefined, bound: relaxed.bound };
   const isProved = ceiling !== undefined && relaxed.bound >= ceiling * (1 - ROUNDING);
   if (isProved) return { best: found.best, bound: ceiling };
   const known =
@@ -122,7 +124,7 @@ function alongOrders(
     const quick = placed(problem, model, greedy);
     const limit = Math.min(quick.maxLoad, best?.maxLoad ?? Number.POSITIVE_INFINITY);
     const share = part(work, EACH_SHARE);
-    const cut = placeOverIdeals(model, prefixes(order), limit, share);
+    const cut = cutOrder(model, order, limit, share);
     const start = cut.kind === "found" ? placed(problem, model, cut.stages) : quick;
     const polished = polish(problem, model, start, share, order);
     work.units += share.units;
@@ -130,6 +132,13 @@ function alongOrders(
     if (best.maxLoad <= bound * (1 + ROUNDING)) break;
   }
   return best;
+}
+
+/** The best cut of one order, where the table of its states is not too large. */
+function cutOrder(model: Model, order: readonly number[], target: number, work: Work): ExactResult {
+  const states = (model.accelerators + 1) * (model.cpus + 1);
+  if ((model.count + 1) * states > MOST_ORDER_STATES) return { kind: "budget" };
+  return placeOverIdeals(model, prefixes(order), target, work);
 }
 
 /** A budget of its own for one step; what it took is added to the whole by the caller. */
@@ -163,7 +172,7 @@ function polish(
     const placement = placed(problem, model, moved);
     if (placement.maxLoad < best.maxLoad) best = placement;
     const next = orderOfStages(order, stageOfItems(model, moved));
-    const cut = placeOverIdeals(model, prefixes(next), best.maxLoad, work);
+    const cut = cutOrder(model, next, best.maxLoad, work);
     if (cut.kind !== "found") return best;
     best = placed(problem, model, cut.stages);
     stages = best.stages;
@@ -179,7 +188,7 @@ function shaken(problem: DagProblem, model: Model, start: Placement, work: Work)
   for (let seed = 1; sweeps <= MOST_SWEEPS && work.units < work.budget; seed++) {
     const moved = shake(model, inItems(model, best.stages), sweeps, seed, work);
     const next = orderOfStages(order, stageOfItems(model, moved));
-    const cut = placeOverIdeals(model, prefixes(next), best.maxLoad, work);
+    const cut = cutOrder(model, next, best.maxLoad, work);
     if (cut.kind === "found") best = polish(problem, model, placed(problem, model, cut.stages), work, next);
     else sweeps *= 2;
   }

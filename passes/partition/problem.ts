@@ -63,6 +63,8 @@ export type ChainSolution = {
   /** One token through all the stages, with the waits at the cuts. */
   readonly latencyCycles: number;
   readonly chipsUsed: number;
+  /** The interval is always the least; false where the latency is only that of the fewest chips (thousands of chips). */
+  readonly isLatencyLeast: boolean;
   /** Inner steps taken by the search; the same on every machine. */
   readonly workUnits: number;
 };

@@ -2,7 +2,8 @@
 // (or latency before interval). Dynamic programming over (layers done, chips used); the interval is found by bisection
 // that always snaps to a stage load, so the result is exact and takes a polynomial number of steps. Must not know how
 // solutions are checked.
-import type { ChainContributor, ChainInfeasible, ChainProblem, ChainSolution, ChainStage } from "./problem.ts";
+import { describeSteps, explainInfeasible, type Step, stageLoad } from "./describe.ts";
+import type { ChainInfeasible, ChainProblem, ChainSolution } from "./problem.ts";
 
 export type ChainObjective = "interval" | "latency";
 
@@ -22,11 +23,11 @@ type Stage = {
   readonly latency: number;
 };
 
-type Step = { readonly first: number; readonly end: number; readonly degree: number; readonly firstChip: number };
-
 type Work = { units: number };
 
 const NO_LIMIT = Number.POSITIVE_INFINITY;
+/** Of a table over layers and chips; about 20 bytes each. */
+const MOST_STATES = 20_000_000;
 
 /** `problem` must be well formed: `verifyChainProblem` finds nothing. */
 export function solveChain(
@@ -34,16 +35,27 @@ export function solveChain(
   objective: ChainObjective = "interval",
 ): ChainSolution | ChainInfeasible {
   const work: Work = { units: 0 };
-  const limit = objective === "latency" ? NO_LIMIT : smallestInterval(problem, work);
-  const steps = limit === undefined ? undefined : bestLatency(problem, limit, work);
-  return steps === undefined ? explainInfeasible(problem, work) : describe(problem, steps, work);
+  const useful = { ...problem, chips: Math.min(problem.chips, mostChips(problem)) };
+  const limit = objective === "latency" ? NO_LIMIT : smallestInterval(useful, work);
+  if (limit === undefined) return explainInfeasible(problem, chipsNeeded(problem, work));
+  const free = problem.pins.length === 0 ? latencyWithin(useful, limit, work) : undefined;
+  if (free !== undefined && chipsOf(free) <= problem.chips) return describeSteps(problem, free, true, work.units);
+  if ((useful.layers.length + 1) * (useful.chips + 1) > MOST_STATES) {
+    const fewest = fewestChipsWithin(useful, limit, work).steps;
+    if (fewest !== undefined && chipsOf(fewest) <= problem.chips)
+      return describeSteps(problem, fewest, false, work.units);
+  }
+  const steps = latencyOnChips(useful, limit, work);
+  return steps === undefined
+    ? explainInfeasible(problem, chipsNeeded(problem, work))
+    : describeSteps(problem, steps, true, work.units);
 }
 
 /** The fewest chips that hold the chain, whatever the problem's own number is. */
 export function fewestChips(problem: ChainProblem): number | ChainInfeasible {
   const work: Work = { units: 0 };
   const needed = chipsNeeded(problem, work);
-  return needed === undefined ? explainInfeasible(problem, work) : needed;
+  return needed === undefined ? explainInfeasible(problem, undefined) : needed;
 }
 
 /** What other numbers of chips would give. Numbers that hold nothing are left out. */
@@ -100,10 +112,6 @@ function eachStage(
   return excluded;
 }
 
-function stageLoad(transfer: ChainProblem["transfer"], incoming: number, compute: number, outgoing: number): number {
-  return transfer === "serial" ? incoming + compute + outgoing : Math.max(incoming, compute, outgoing);
-}
-
 /** The smallest interval, or undefined if no partition fits at all. */
 function smallestInterval(problem: ChainProblem, work: Work): number | undefined {
   let best = attempt(problem, NO_LIMIT, work).interval;
@@ -131,31 +139,75 @@ function attempt(
   return { interval: fits ? fewest.interval : undefined, next: fewest.next };
 }
 
-type Fewest = { readonly chips: number | undefined; readonly interval: number; readonly next: number };
+type Fewest = {
+  readonly chips: number | undefined;
+  readonly interval: number;
+  readonly next: number;
+  readonly steps: readonly Step[] | undefined;
+};
 
-/** Without pins only the number of chips matters, not which: one value for each prefix of the chain. */
+/** Without pins only the number of chips matters, not which: one state for each prefix of the chain. */
 function fewestChipsWithin(problem: ChainProblem, limit: number, work: Work): Fewest {
+  const { last, steps, next } = overPrefixes(problem, limit, work, ["chips", "interval"]);
+  return { chips: last?.chips, interval: last?.interval ?? 0, next, steps };
+}
+
+/** The least latency, then interval, then chips, however many chips that takes. */
+function latencyWithin(problem: ChainProblem, limit: number, work: Work): readonly Step[] | undefined {
+  return overPrefixes(problem, limit, work, ["latency", "interval", "chips"]).steps;
+}
+
+type Prefix = {
+  readonly chips: number;
+  readonly interval: number;
+  readonly latency: number;
+  readonly from: number;
+};
+
+/** For each prefix of the chain the partition that is best by `rank`, whose first entries matter most. */
+function overPrefixes(
+  problem: ChainProblem,
+  limit: number,
+  work: Work,
+  rank: readonly ("chips" | "interval" | "latency")[],
+): { readonly last: Prefix | undefined; readonly steps: readonly Step[] | undefined; readonly next: number } {
   const n = problem.layers.length;
-  const chips = new Float64Array(n + 1).fill(NO_LIMIT);
-  const interval = new Float64Array(n + 1);
-  chips[0] = 0;
+  const best: (Prefix | undefined)[] = [{ chips: 0, interval: 0, latency: 0, from: 0 }];
   let next = NO_LIMIT;
   for (let first = 0; first < n; first++) {
-    const used = chips[first] ?? NO_LIMIT;
-    if (used === NO_LIMIT) continue;
-    const soFar = interval[first] ?? 0;
-    const excluded = eachStage(problem, first, limit, work, ({ end, degree, load }) => {
-      const better = used + degree - (chips[end] ?? NO_LIMIT);
-      const reached = Math.max(soFar, load);
-      if (better < 0 || (better === 0 && reached < (interval[end] ?? 0))) {
-        chips[end] = used + degree;
-        interval[end] = reached;
-      }
+    const before = best[first];
+    if (before === undefined) continue;
+    const excluded = eachStage(problem, first, limit, work, ({ end, degree, load, latency }) => {
+      const reached: Prefix = {
+        chips: before.chips + degree,
+        interval: Math.max(before.interval, load),
+        latency: before.latency + latency,
+        from: first,
+      };
+      const known = best[end];
+      if (known === undefined || isBetter(reached, known, rank)) best[end] = reached;
     });
     next = Math.min(next, excluded);
   }
-  const total = chips[n] ?? NO_LIMIT;
-  return { chips: total === NO_LIMIT ? undefined : total, interval: interval[n] ?? 0, next };
+  const last = best[n];
+  if (last === undefined) return { last, steps: undefined, next };
+  const steps: Step[] = [];
+  for (let end = n; end > 0; ) {
+    const { from = 0, chips = 0 } = best[end] ?? {};
+    const firstChip = best[from]?.chips ?? 0;
+    steps.push({ first: from, end, degree: chips - firstChip, firstChip });
+    end = from;
+  }
+  return { last, steps: steps.reverse(), next };
+}
+
+function isBetter(a: Prefix, b: Prefix, rank: readonly ("chips" | "interval" | "latency")[]): boolean {
+  for (const field of rank) if (a[field] !== b[field]) return a[field] < b[field];
+  return false;
+}
+
+function chipsOf(steps: readonly Step[]): number {
+  return steps.reduce((sum, step) => sum + step.degree, 0);
 }
 
 function pinnedWithin(problem: ChainProblem, limit: number, work: Work): Fewest {
@@ -165,17 +217,17 @@ function pinnedWithin(problem: ChainProblem, limit: number, work: Work): Fewest 
       next,
       eachStage(problem, first, limit, work, () => undefined),
     );
-  const steps = bestLatency(problem, limit, work);
-  if (steps === undefined) return { chips: undefined, interval: NO_LIMIT, next };
-  const solution = describe(problem, steps, work);
-  return { chips: solution.chipsUsed, interval: solution.intervalCycles, next };
+  const steps = latencyOnChips(problem, limit, work);
+  if (steps === undefined) return { chips: undefined, interval: NO_LIMIT, next, steps };
+  const solution = describeSteps(problem, steps, true, work.units);
+  return { chips: solution.chipsUsed, interval: solution.intervalCycles, next, steps };
 }
 
 /**
  * The least latency of a partition within `limit`; of these the least interval, of these the fewest chips. A prefix of
  * a partition that is best in this order is itself best for its layers and chips, so the order may be nested.
  */
-function bestLatency(problem: ChainProblem, limit: number, work: Work): readonly Step[] | undefined {
+function latencyOnChips(problem: ChainProblem, limit: number, work: Work): readonly Step[] | undefined {
   const n = problem.layers.length;
   const width = problem.chips + 1;
   const latency = new Float64Array((n + 1) * width).fill(NO_LIMIT);
@@ -266,90 +318,24 @@ function traceBack(last: number, width: number, cameFrom: Int32Array): readonly 
   return steps.reverse();
 }
 
-function describe(problem: ChainProblem, steps: readonly Step[], work: Work): ChainSolution {
-  const stages = steps.map((step) => describeStage(problem, step));
-  let latencyCycles = 0;
-  for (const stage of stages) {
-    const cost = problem.layers[stage.endLayer - 1]?.costs[problem.degrees.indexOf(stage.degree)];
-    const isLast = stage.endLayer === problem.layers.length;
-    latencyCycles += stage.computeCycles + (isLast ? 0 : (cost?.sendLatencyCycles ?? 0));
-  }
-  return {
-    kind: "solution",
-    stages,
-    intervalCycles: Math.max(...stages.map((stage) => stage.loadCycles)),
-    latencyCycles,
-    chipsUsed: stages.reduce((sum, stage) => sum + stage.degree, 0),
-    workUnits: work.units,
-  };
-}
-
-function describeStage(problem: ChainProblem, step: Step): ChainStage {
-  const d = problem.degrees.indexOf(step.degree);
-  const costs = problem.layers.slice(step.first, step.end).map((layer) => layer.costs[d]);
-  const sum = (field: "computeCycles" | "weightBytes" | "stateBytes") =>
-    costs.reduce((total, cost) => total + (cost?.[field] ?? 0), 0);
-  const computeCycles = sum("computeCycles");
-  const incoming = step.first === 0 ? 0 : (costs[0]?.receiveBusyCycles ?? 0);
-  const outgoing = step.end === problem.layers.length ? 0 : (costs.at(-1)?.sendBusyCycles ?? 0);
-  return {
-    firstLayer: step.first,
-    endLayer: step.end,
-    degree: step.degree,
-    firstChip: step.firstChip,
-    computeCycles,
-    loadCycles: stageLoad(problem.transfer, incoming, computeCycles, outgoing),
-    weightBytes: sum("weightBytes"),
-    stateBytes: sum("stateBytes"),
-    activationBytes: Math.max(...costs.map((cost) => cost?.activationBytes ?? 0)),
-  };
+/** More chips than this are never of use. */
+function mostChips(problem: ChainProblem): number {
+  const farthestPin = Math.max(0, ...problem.pins.map((pin) => pin.chip + 1));
+  return farthestPin + problem.layers.length * (problem.degrees.at(-1) ?? 1);
 }
 
 /** Fewest chips with no limit on their number, or undefined if a layer fits nowhere or the constraints contradict. */
 function chipsNeeded(problem: ChainProblem, work: Work): number | undefined {
-  const farthestPin = Math.max(0, ...problem.pins.map((pin) => pin.chip + 1));
-  const chips = farthestPin + problem.layers.length * (problem.degrees.at(-1) ?? 1);
+  const chips = mostChips(problem);
   const roomy = { ...problem, chips };
   if (problem.pins.length === 0) return fewestChipsWithin(roomy, NO_LIMIT, work).chips;
   let low = 0;
   let high = chips;
-  if (bestLatency(roomy, NO_LIMIT, work) === undefined) return undefined;
+  if (latencyOnChips(roomy, NO_LIMIT, work) === undefined) return undefined;
   while (low + 1 < high) {
     const middle = Math.floor((low + high) / 2);
-    if (bestLatency({ ...problem, chips: middle }, NO_LIMIT, work) === undefined) low = middle;
+    if (latencyOnChips({ ...problem, chips: middle }, NO_LIMIT, work) === undefined) low = middle;
     else high = middle;
   }
   return high;
-}
-
-function explainInfeasible(problem: ChainProblem, work: Work): ChainInfeasible {
-  const contributors: ChainContributor[] = problem.layers.map((layer, i) => {
-    const bytes = layer.costs.map((cost) =>
-      cost === undefined ? NO_LIMIT : cost.weightBytes + cost.stateBytes + cost.activationBytes,
-    );
-    return { layer: i, name: layer.name, bytes: Math.min(...bytes) };
-  });
-  contributors.sort((a, b) => b.bytes - a.bytes || a.layer - b.layer);
-  const largest = contributors[0]?.bytes ?? 0;
-  const five = contributors.slice(0, 5);
-  if (largest > problem.capacityBytes) {
-    const { capacityBytes } = problem;
-    const common = { kind: "infeasible", reason: "layer", chipsNeeded: undefined, contributors: five } as const;
-    return { ...common, demandBytes: largest, capacityBytes };
-  }
-  let demandBytes = 0;
-  for (const layer of problem.layers) {
-    const cost = layer.costs.find((c) => c !== undefined);
-    const degree = problem.degrees[layer.costs.findIndex((c) => c !== undefined)] ?? 1;
-    demandBytes += ((cost?.weightBytes ?? 0) + (cost?.stateBytes ?? 0)) * degree;
-  }
-  const needed = chipsNeeded(problem, work);
-  return {
-    kind: "infeasible",
-    reason: needed !== undefined && needed > problem.chips && problem.pins.length === 0 ? "chips" : "constraints",
-    demandBytes,
-    capacityBytes: problem.capacityBytes * problem.chips,
-    chipsNeeded: needed,
-    contributors: five,
-  };
 }

@@ -1,0 +1,97 @@
+// From steps of the chain solver to the problem's words: stages with their loads and bytes, or what does not fit. Must not
+// know how the steps were found.
+import type { ChainContributor, ChainInfeasible, ChainProblem, ChainSolution, ChainStage } from "./problem.ts";
+
+/** Layers `[first, end)` on `degree` chips from `firstChip`. */
+export type Step = {
+  readonly first: number;
+  readonly end: number;
+  readonly degree: number;
+  readonly firstChip: number;
+};
+
+export function describeSteps(
+  problem: ChainProblem,
+  steps: readonly Step[],
+  isLatencyLeast: boolean,
+  workUnits: number,
+): ChainSolution {
+  const stages = steps.map((step) => describeStage(problem, step));
+  let latencyCycles = 0;
+  for (const stage of stages) {
+    const cost = problem.layers[stage.endLayer - 1]?.costs[problem.degrees.indexOf(stage.degree)];
+    const isLast = stage.endLayer === problem.layers.length;
+    latencyCycles += stage.computeCycles + (isLast ? 0 : (cost?.sendLatencyCycles ?? 0));
+  }
+  return {
+    kind: "solution",
+    stages,
+    intervalCycles: Math.max(...stages.map((stage) => stage.loadCycles)),
+    latencyCycles,
+    chipsUsed: stages.reduce((sum, stage) => sum + stage.degree, 0),
+    isLatencyLeast,
+    workUnits,
+  };
+}
+
+function describeStage(problem: ChainProblem, step: Step): ChainStage {
+  const d = problem.degrees.indexOf(step.degree);
+  const costs = problem.layers.slice(step.first, step.end).map((layer) => layer.costs[d]);
+  const sum = (field: "computeCycles" | "weightBytes" | "stateBytes") =>
+    costs.reduce((total, cost) => total + (cost?.[field] ?? 0), 0);
+  const computeCycles = sum("computeCycles");
+  const incoming = step.first === 0 ? 0 : (costs[0]?.receiveBusyCycles ?? 0);
+  const outgoing = step.end === problem.layers.length ? 0 : (costs.at(-1)?.sendBusyCycles ?? 0);
+  return {
+    firstLayer: step.first,
+    endLayer: step.end,
+    degree: step.degree,
+    firstChip: step.firstChip,
+    computeCycles,
+    loadCycles: stageLoad(problem.transfer, incoming, computeCycles, outgoing),
+    weightBytes: sum("weightBytes"),
+    stateBytes: sum("stateBytes"),
+    activationBytes: Math.max(...costs.map((cost) => cost?.activationBytes ?? 0)),
+  };
+}
+
+export function stageLoad(
+  transfer: ChainProblem["transfer"],
+  incoming: number,
+  compute: number,
+  outgoing: number,
+): number {
+  return transfer === "serial" ? incoming + compute + outgoing : Math.max(incoming, compute, outgoing);
+}
+
+/** `needed` is the number of chips that would do, where any number does. */
+export function explainInfeasible(problem: ChainProblem, needed: number | undefined): ChainInfeasible {
+  const contributors: ChainContributor[] = problem.layers.map((layer, i) => {
+    const bytes = layer.costs.map((cost) =>
+      cost === undefined ? Number.POSITIVE_INFINITY : cost.weightBytes + cost.stateBytes + cost.activationBytes,
+    );
+    return { layer: i, name: layer.name, bytes: Math.min(...bytes) };
+  });
+  contributors.sort((a, b) => b.bytes - a.bytes || a.layer - b.layer);
+  const largest = contributors[0]?.bytes ?? 0;
+  const five = contributors.slice(0, 5);
+  if (largest > problem.capacityBytes) {
+    const { capacityBytes } = problem;
+    const common = { kind: "infeasible", reason: "layer", chipsNeeded: undefined, contributors: five } as const;
+    return { ...common, demandBytes: largest, capacityBytes };
+  }
+  let demandBytes = 0;
+  for (const layer of problem.layers) {
+    const cost = layer.costs.find((c) => c !== undefined);
+    const degree = problem.degrees[layer.costs.findIndex((c) => c !== undefined)] ?? 1;
+    demandBytes += ((cost?.weightBytes ?? 0) + (cost?.stateBytes ?? 0)) * degree;
+  }
+  return {
+    kind: "infeasible",
+    reason: needed !== undefined && needed > problem.chips && problem.pins.length === 0 ? "chips" : "constraints",
+    demandBytes,
+    capacityBytes: problem.capacityBytes * problem.chips,
+    chipsNeeded: needed,
+    contributors: five,
+  };
+}
