@@ -46,7 +46,9 @@ const defineInstruction = <const T extends InstructionRow>(row: T): T => row;
 export const isa = {
   read: defineInstruction({
     unit: "memRead",
-    summary: "word `address` of the slice onto `stream`; on the slice's column after latency.read",
+    summary:
+      "word `address` of the slice onto `stream`; on the slice's column after latency.read. A word that was never written, or whose write is not " +
+      "complete, may not be read; nor may a slice read and write the same bank in one cycle",
     fields: { address: "word", stride: "stride", stream: "stream", direction: "direction" },
   }),
   write: defineInstruction({
@@ -57,7 +59,8 @@ export const isa = {
   gather: defineInstruction({
     unit: "memRead",
     summary:
-      "as read, at word address + scale * m, m = int32 in lane 0 of the 4-stream group `map` at issue; m is clamped to 0..limit-1 first",
+      "as read, at word address + scale * m, m = int32 in lane 0 of the 4-stream group `map` at issue; m is clamped to 0..limit-1 first. " +
+      "Takes the banks of all `limit` words, whatever m is; on the column after latency.gather",
     fields: {
       address: "word",
       scale: "stride",
@@ -71,7 +74,8 @@ export const isa = {
   scatter: defineInstruction({
     unit: "memWrite",
     summary:
-      "as write, at word address + scale * m, m = int32 in lane 0 of the 4-stream group `map` at issue; m outside 0..limit-1 writes nothing",
+      "as write, at word address + scale * m, m = int32 in lane 0 of the 4-stream group `map` at issue; m outside 0..limit-1 writes nothing. " +
+      "Takes the banks of all `limit` words, whatever m is; readable after latency.scatter",
     fields: {
       address: "word",
       scale: "stride",
@@ -86,8 +90,9 @@ export const isa = {
     unit: "mxmLoad",
     summary:
       "loads rows of the next tile from `streams` neighbouring streams: each cycle the next streams (packed) or streams / bytes (planar) rows from `row` on, `rows` in all; " +
-      "packed: byte j of element k of a row is lane j * tileK + k of one stream; planar: a row is a group of `bytes` streams, element k is lane `lane` + k. " +
-      "Elements k >= k are zero. `clear` zeroes the buffer first.",
+      "packed (`lane` 0): byte j of element k of a row is lane j * tileK + k of one stream; planar: a row is a group of `bytes` streams, element k is lane `lane` + k. " +
+      "Elements from `k` on are zero. `clear` zeroes the buffer at the first issue; rows that are neither loaded nor cleared may not be installed, a row " +
+      "may not be loaded twice, nor loaded rows be cleared or replaced before they are installed",
     fields: {
       mode: "mode",
       format: "format",
@@ -110,20 +115,22 @@ export const isa = {
   abc: defineInstruction({
     unit: "mxmActivate",
     summary:
-      "takes one activation vector from the group at `stream`: element k of the tile's K dimension is lane `lane` + k, k < `k`, the others count as zero",
+      "takes one activation vector from the group at `stream`: element k of the tile's K dimension is lane `lane` + k, k < `k`; the others take no part. " +
+      "The planes are busy for vectorPeriod cycles; every ABC has its ACC. Sums: ir/numeric/tile-product.ts",
     fields: { mode: "mode", stream: "stream", lane: "lane", k: "count" },
   }),
   acc: defineInstruction({
     unit: "mxmAccumulate",
     summary:
       "latency.abc after its ABC: sum of accumulator entry `entry` (0 if `init`) and the tile's product is stored in the entry and, if `emit`, " +
-      "put on the 4-stream group `stream` away from the edge after latency.acc",
+      "put on the 4-stream group `stream` away from the edge after latency.acc (lanes beyond tileN are zero). An entry that was not started with `init` may not be added to",
     fields: { mode: "mode", entry: "index", stride: "stride", init: "flag", emit: "flag", stream: "stream" },
   }),
   alu: defineInstruction({
     unit: "vxmAlu",
     summary:
-      "result = operation(a, b, c), lane by lane; operand `self` is this ALU's previous result; every `reset` repetitions (0: never) the result is a alone. " +
+      "result = operation(a, b, c), lane by lane; operand `self` is this ALU's previous result, fed back at once (the next issue may take it); every " +
+      "`reset` repetitions from the first on (0: never) the result is a alone. An ALU has one result a cycle; `self` does not lengthen a chain. " +
       "The result is at `output` after the op's latency, and may be taken by other ALUs then",
     fields: { operation: "aluOp", a: "operand", b: "operand", c: "operand", reset: "count", output: "output" },
   }),
@@ -143,7 +150,9 @@ export const isa = {
   }),
   send: defineInstruction({
     unit: "linkSend",
-    summary: "takes the vector of `stream` (moving towards this edge) at the port's column onto the link",
+    summary:
+      "takes the vector of `stream` (moving towards this edge) at the port's column onto the link, which is busy for " +
+      "framedBytesPerVector * clockHz / bytesPerSecond cycles; every Send has its Receive",
     fields: { stream: "stream" },
   }),
   receive: defineInstruction({
