@@ -21,24 +21,24 @@ const twoProduct = (a: number, b: number): Pair => {
   return [p, aHigh * bHigh - p + aHigh * bLow + aLow * bHigh + aLow * bLow];
 };
 
-export const add = (a: Pair, b: Pair): Pair => {
+const add = (a: Pair, b: Pair): Pair => {
   const [s, e] = twoSum(a[0], b[0]);
   const low = e + a[1] + b[1];
   return twoSum(s, low);
 };
 
-export const multiply = (a: Pair, b: Pair): Pair => {
+const multiply = (a: Pair, b: Pair): Pair => {
   const [p, e] = twoProduct(a[0], b[0]);
   return twoSum(p, e + (a[0] * b[1] + a[1] * b[0]));
 };
 
-export const divide = (a: Pair, b: Pair): Pair => {
+const divide = (a: Pair, b: Pair): Pair => {
   const q = a[0] / b[0];
   const rest = add(a, multiply([-q, 0], b));
   return twoSum(q, (rest[0] + rest[1]) / b[0]);
 };
 
-export const LN2: Pair = [Math.LN2, 2.3190468138462996e-17];
+const LN2: Pair = [Math.LN2, 2.3190468138462996e-17];
 
 const inverseFactorials: readonly Pair[] = (() => {
   const list: Pair[] = [[1, 0]];

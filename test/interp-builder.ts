@@ -40,7 +40,7 @@ const defaults = {
 type Given<M extends Mnemonic> = Partial<Omit<InstructionOf<M>, "op">> & { readonly cycle: number };
 
 /** An instruction from what matters about it. */
-export function instruction<M extends Mnemonic>(op: M, given: Given<M>): Instruction {
+function instruction<M extends Mnemonic>(op: M, given: Given<M>): Instruction {
   return { ...base, ...defaults[op], ...given, op } as unknown as Instruction;
 }
 
@@ -69,7 +69,7 @@ export function image(hemisphere: Hemisphere, slice: number, address: number, by
   return { hemisphere, slice, address, byteLength: bytes.length, read: () => bytes };
 }
 
-export interface ChipSource {
+interface ChipSource {
   readonly code: readonly Placed[];
   readonly images?: readonly ImageSegment[];
   readonly laneMaps?: readonly Int16Array[];

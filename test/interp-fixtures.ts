@@ -1,4 +1,5 @@
 // Vectors in memory, and short programs around one instruction, for tests of the interpreter.
+import { describeFault } from "../backends/interp/fault.ts";
 import { type InterpretResult, interpret } from "../backends/interp/interpret.ts";
 import type { StoredType } from "../ir/dtype.ts";
 import type { AluOperand, Instruction } from "../ir/machine/isa.ts";
@@ -19,7 +20,7 @@ export function randomBytes(length: number): Uint8Array {
 }
 
 /** Byte plane `byte` of 32-bit vectors. */
-export function plane(words: Int32Array, byte: number): Uint8Array {
+function plane(words: Int32Array, byte: number): Uint8Array {
   return Uint8Array.from(words, (word) => (word >>> (8 * byte)) & 0xff);
 }
 
@@ -139,8 +140,7 @@ export function outputBinding(target: Target, vectors: number, dtype: Binding["d
 
 /** The bytes of output "out"; a fault fails the test. */
 export function outputOf(result: InterpretResult): Uint8Array {
-  if (!result.ok)
-    throw new Error(`${result.fault.kind}: ${result.fault.unit} ${result.fault.cycle} ${result.fault.message}`);
+  if (!result.ok) throw new Error(describeFault(result.fault));
   const out = result.outputs.get("out");
   if (out === undefined) throw new Error("no output");
   return out.bytes;

@@ -2,6 +2,7 @@
 // their own, of the same arithmetic, because a call a lane would cost more than the operation.
 import { type AluOp, aluOps } from "../../ir/machine/isa.ts";
 import { type AluScalar, aluScalars, integerResult } from "../../ir/numeric/alu-scalar.ts";
+import { canonicaliseNan } from "../../ir/numeric/bits.ts";
 
 /** Lanes from `offset` on. */
 export interface Lanes {
@@ -13,13 +14,6 @@ export interface Lanes {
 export interface LaneResult {
   readonly bits: Int32Array;
   readonly floats: Float32Array;
-}
-
-/** Engines differ in the pattern they store for NaN: write the canonical one over it. */
-function canonicalise(bits: Int32Array, from: number, count: number): void {
-  for (let i = from; i < from + count; i += 1) {
-    if (((bits[i] as number) & 0x7fffffff) > 0x7f800000) bits[i] = 0x7fc00000;
-  }
 }
 
 /** result lanes [to, to + count) = operation(a, b, c). */
@@ -54,7 +48,7 @@ export function applyAlu(
     default:
       applyScalar(operation, a, b, c, result, to, count);
   }
-  if (!integerResult[operation]) canonicalise(result.bits, to, count);
+  if (!integerResult[operation]) canonicaliseNan(result.bits, to, count);
 }
 
 function addLanes(a: Lanes, b: Lanes, out: Float32Array, to: number, count: number): void {

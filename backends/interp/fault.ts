@@ -1,7 +1,7 @@
 // What the interpreter says when the program asks the machine for something it cannot do. A fault is a value; it names place and cause.
 
 /** Kinds of faults: one row each. */
-export const faultKinds = {
+const faultKinds = {
   binding: "an input is missing, unknown or of another type or shape",
   form: "an instruction the machine does not have: field, unit or mode out of bounds",
   queue: "two instructions of one queue in one cycle, or out of order",

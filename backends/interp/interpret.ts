@@ -11,7 +11,7 @@ import type { Machine, QueueState } from "./state.ts";
 import { makeTimeline, popTimeline, pushTimeline, type Timeline } from "./timeline.ts";
 
 /** What was executed. */
-export interface Profile {
+interface Profile {
   /** Issues of each instruction, over all chips. */
   readonly issues: Readonly<Record<Mnemonic, number>>;
   /** Issues a chip. */

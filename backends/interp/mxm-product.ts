@@ -1,5 +1,6 @@
 // Multiplying by the tile in use and adding up the products: ABC and ACC.
 import type { InstructionOf } from "../../ir/machine/isa.ts";
+import { canonicaliseNan } from "../../ir/numeric/bits.ts";
 import { joinWords, splitWords } from "./byte-planes.ts";
 import { claimPlanes, inward, modeBytes, modeNumber, outward } from "./mxm.ts";
 import { raise } from "./raise.ts";
@@ -158,10 +159,7 @@ function addProduct(
       const old = ins.init ? 0 : (accumulators[to + n] as number);
       accumulators[to + n] = old + (waiting.products[from + n] as number);
     }
-    for (let n = 0; n < columns; n += 1) {
-      // Engines differ in the pattern they store for NaN.
-      if (((sums[to + n] as number) & 0x7fffffff) > 0x7f800000) sums[to + n] = 0x7fc00000;
-    }
+    canonicaliseNan(sums, to, columns);
   }
   for (let n = columns; n < lanes; n += 1) sums[to + n] = 0;
 }

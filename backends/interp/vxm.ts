@@ -2,6 +2,7 @@
 
 import { storedTypes } from "../../ir/dtype.ts";
 import { type AluOperand, aluOps, type InstructionOf } from "../../ir/machine/isa.ts";
+import { canonicaliseNan } from "../../ir/numeric/bits.ts";
 import { float16Values } from "../../ir/numeric/float16.ts";
 import { vxmColumn } from "../../ir/target/geometry.ts";
 import type { Target } from "../../ir/target/target.ts";
@@ -210,13 +211,6 @@ function takeStreamOperand(
     case "u8":
       for (let i = 0; i < lanes; i += 1) out.bits[i] = bytes[p0 + i] as number;
       return;
-  }
-}
-
-/** Engines differ in the pattern they store for NaN. */
-function canonicaliseNan(bits: Int32Array, from: number, lanes: number): void {
-  for (let i = from; i < from + lanes; i += 1) {
-    if (((bits[i] as number) & 0x7fffffff) > 0x7f800000) bits[i] = 0x7fc00000;
   }
 }
 

@@ -5,7 +5,7 @@ import { storedTypes } from "../dtype.ts";
 import type { LayoutDigit, Placement } from "./program.ts";
 
 /** Contribution of each index of each dimension to the vector number and to the lane; an element's place is the sum over the dimensions. */
-export interface PlacementTables {
+interface PlacementTables {
   readonly vectors: readonly Int32Array[];
   readonly lanes: readonly Int32Array[];
 }
@@ -27,7 +27,7 @@ function fillDigits(digits: readonly LayoutDigit[], step: (digit: LayoutDigit) =
   invariant(filled >= table.length, `the digits of a placement cover ${filled} of ${table.length} indices`);
 }
 
-export function placementTables(placement: Placement): PlacementTables {
+function placementTables(placement: Placement): PlacementTables {
   const vectors: Int32Array[] = [];
   const lanes: Int32Array[] = [];
   placement.extent.forEach((size, d) => {

@@ -10,13 +10,20 @@ const HIGH = littleEndian ? 1 : 0;
 const LOW = 1 - HIGH;
 
 /** The one NaN pattern of the machine. */
-export const CANONICAL_NAN_BITS = 0x7fc00000;
+const CANONICAL_NAN_BITS = 0x7fc00000;
 
 /** Pattern of the binary32 nearest to `x`, as a signed 32-bit integer; every NaN gives the canonical one. */
 export function f32ToBits(x: number): number {
   if (Number.isNaN(x)) return CANONICAL_NAN_BITS;
   f32Scratch[0] = x;
   return i32Scratch[0] as number;
+}
+
+/** Writes the canonical pattern over every NaN of bits [from, from + count): engines differ in the pattern they store for a NaN result. */
+export function canonicaliseNan(bits: Int32Array, from: number, count: number): void {
+  for (let i = from; i < from + count; i += 1) {
+    if (((bits[i] as number) & 0x7fffffff) > 0x7f800000) bits[i] = CANONICAL_NAN_BITS;
+  }
 }
 
 export function f32FromBits(bits: number): number {
@@ -33,12 +40,6 @@ export function f64HighWord(x: number): number {
 export function f64LowWord(x: number): number {
   f64Scratch[0] = x;
   return wordScratch[LOW] as number;
-}
-
-export function f64FromWords(high: number, low: number): number {
-  wordScratch[HIGH] = high;
-  wordScratch[LOW] = low;
-  return f64Scratch[0] as number;
 }
 
 /** 2^exponent for -1022 <= exponent <= 1023. */
