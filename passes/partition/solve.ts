@@ -114,10 +114,15 @@ function eachStage(
 
 /** The smallest interval, or undefined if no partition fits at all. */
 function smallestInterval(problem: ChainProblem, work: Work): number | undefined {
-  let best = attempt(problem, NO_LIMIT, work).interval;
-  if (best === undefined) return undefined;
-  // The optimum lies in [low, best]; each round halves that or moves one end to the next stage load, so it ends.
   let low = 0;
+  let best: number | undefined;
+  for (let limit = evenShare(problem); best === undefined; limit = Math.max(2 * limit, low)) {
+    const tried = attempt(problem, limit, work);
+    best = tried.interval;
+    if (best === undefined && tried.next === NO_LIMIT) return undefined;
+    if (best === undefined) low = tried.next;
+  }
+  // The optimum lies in [low, best]; each round halves that or moves one end to the next stage load, so it ends.
   while (low < best) {
     const middle = low + (best - low) / 2;
     const tried = attempt(problem, middle < best ? middle : low, work);
@@ -125,6 +130,13 @@ function smallestInterval(problem: ChainProblem, work: Work): number | undefined
     else low = Math.max(low, Math.min(tried.next, best));
   }
   return best;
+}
+
+/** A limit to start from: the work of all layers, spread evenly over the chips. */
+function evenShare(problem: ChainProblem): number {
+  const least = problem.layers.map((layer) => Math.min(...layer.costs.map((cost) => cost?.computeCycles ?? NO_LIMIT)));
+  const total = least.reduce((sum, cycles) => sum + (cycles === NO_LIMIT ? 0 : cycles), 0);
+  return (1.05 * total) / problem.chips;
 }
 
 /** Is there a partition within `limit`? Gives the interval of one, or from where on another limit may do better. */

@@ -180,7 +180,7 @@ function solvePlacement(given: DagProblem, ids: readonly number[], options: Part
     objectiveLine("largest load", objective, lowerBound),
     ...table(["device", "load", "bytes", "nodes"], rows),
   ];
-  const gap = objective === 0 ? 0 : objective / lowerBound - 1;
+  const gap = objective === lowerBound ? 0 : lowerBound === 0 ? null : objective / lowerBound - 1;
   const json = { ...common, fits: true, objective, lowerBound, isOptimal, gap, devices, assignment, workUnits };
   return { fits: true, json, text: `${lines.join("\n")}\n` };
 }
@@ -215,6 +215,7 @@ function doesNotFit(
 
 function objectiveLine(what: string, objective: number, lowerBound: number): string {
   if (objective === lowerBound) return `${what} ${objective}, lower bound ${lowerBound}: optimal`;
+  if (lowerBound === 0) return `${what} ${objective}, lower bound 0`;
   const gap = ((objective / lowerBound - 1) * 100).toFixed(2);
   return `${what} ${objective}, lower bound ${lowerBound}: at most ${gap} % above the optimum`;
 }
