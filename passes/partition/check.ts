@@ -2,7 +2,7 @@
 // the claimed interval, latency and bytes true? Knows the problem only, never how a solution was found.
 import type { ChainProblem, ChainSolution, ChainStage, LayerCost } from "./problem.ts";
 
-export type ChainViolationCode =
+type ChainViolationCode =
   | "coverage"
   | "degree"
   | "unsplittable"

@@ -2,7 +2,7 @@
 // loads as claimed. Knows the problem only, never how a placement was found.
 import type { DagDevice, DagProblem, DagSolution } from "./dag-problem.ts";
 
-export type DagViolationCode =
+type DagViolationCode =
   | "assignment"
   | "devices"
   | "colour"

@@ -28,7 +28,7 @@ export function row(rows: Rows, i: number): Int32Array {
   return rows.items.subarray(rows.start[i] ?? 0, rows.start[i + 1] ?? 0);
 }
 
-export function rowsOf(lists: readonly (readonly number[])[]): Rows {
+function rowsOf(lists: readonly (readonly number[])[]): Rows {
   const start = new Int32Array(lists.length + 1);
   lists.forEach((list, i) => {
     start[i + 1] = (start[i] ?? 0) + list.length;
@@ -129,7 +129,7 @@ function assemble(parts: Parts): Model {
 }
 
 /** Items with equal `group` become one. Nets inside one item vanish, nets over the same items add up. */
-export function contract(model: Model, group: readonly number[]): Model {
+function contract(model: Model, group: readonly number[]): Model {
   const newIndex = new Map<number, number>();
   const itemOf = new Int32Array(model.count);
   for (let i = 0; i < model.count; i++) {
@@ -172,7 +172,7 @@ export function contract(model: Model, group: readonly number[]): Model {
 }
 
 /** Items on a cycle of the order must share a device. */
-export function contractCycles(model: Model): Model {
+function contractCycles(model: Model): Model {
   return contract(model, Array.from(strongComponents(model)));
 }
 

@@ -64,7 +64,7 @@ export type DagInfeasible = {
   readonly contributors: readonly { readonly name: string; readonly bytes: number }[];
 };
 
-export type DagTextError = { readonly line: number; readonly message: string };
+type DagTextError = { readonly line: number; readonly message: string };
 export type DagParse =
   | { readonly ok: true; readonly problem: DagProblem }
   | { readonly ok: false; readonly errors: readonly DagTextError[] };

@@ -35,7 +35,7 @@ const MOST_SWEEPS = 128;
 const WINDOW_WIDTHS = [2, 3, 4, 6, 8, 11, 15, 20, 28, 40] as const;
 
 /** Stages in pipeline order, by the problem's nodes. */
-export type Placement = { readonly maxLoad: number; readonly stages: readonly Stage[] };
+type Placement = { readonly maxLoad: number; readonly stages: readonly Stage[] };
 
 /** The best placement known, and what is proved: no placement is better than `bound`. */
 type Found = { readonly best: Placement | undefined; readonly bound: number };

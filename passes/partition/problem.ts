@@ -24,7 +24,7 @@ export type ChainLayer = {
   readonly costs: readonly (LayerCost | undefined)[];
 };
 
-export type ChainPin = { readonly layer: number; readonly chip: number };
+type ChainPin = { readonly layer: number; readonly chip: number };
 
 export type ChainProblem = {
   readonly layers: readonly ChainLayer[];
@@ -85,7 +85,7 @@ export type ChainInfeasible = {
   readonly contributors: readonly ChainContributor[];
 };
 
-export type ChainTextError = { readonly line: number; readonly message: string };
+type ChainTextError = { readonly line: number; readonly message: string };
 export type ChainParse =
   | { readonly ok: true; readonly problem: ChainProblem }
   | { readonly ok: false; readonly errors: readonly ChainTextError[] };
