@@ -13,6 +13,7 @@ import { aroundAxis, broadcastStrides, broadcastTo, pick, pickStrided, stridedPo
 import {
   allocate,
   countOf,
+  mapped,
   numbersOf,
   reshaped,
   setElement,
@@ -53,7 +54,7 @@ function reduction(start: number, float: Scalar, integer: Scalar): Meaning {
     const { starts, offsets } = groupsOf(x.shape, numbersAttr(attrs, "axes"));
     const f = x.dtype === "float32" ? float : integer;
     const source = numbersOf(x);
-    const result = Float64Array.from(starts, (from) => {
+    const result = mapped(starts, (from) => {
       let value = start;
       for (const offset of offsets) value = f(value, source[from + offset] ?? 0, 0);
       return value;
@@ -64,14 +65,13 @@ function reduction(start: number, float: Scalar, integer: Scalar): Meaning {
 
 const matmul: Meaning = ([a = NOTHING, b = NOTHING], out, attrs) => {
   const half = stringOf(attrs, "precision") === "fp16";
-  const prepare = (x: TensorValue): ArrayLike<number> =>
-    half ? Float64Array.from(numbersOf(x), roundToFloat16) : numbersOf(x);
+  const prepare = (x: TensorValue): ArrayLike<number> => (half ? mapped(numbersOf(x), roundToFloat16) : numbersOf(x));
   return valueFromNumbers(out.dtype, out.shape, matmulNumbers(prepare(a), a.shape, prepare(b), b.shape));
 };
 
 const bitcast: Meaning = ([x = NOTHING], out) => {
   const f = x.dtype === "float32" ? f32ToBits : f32FromBits;
-  return valueFromNumbers(out.dtype, out.shape, Float64Array.from(numbersOf(x), f));
+  return valueFromNumbers(out.dtype, out.shape, mapped(numbersOf(x), f));
 };
 
 const slice: Meaning = ([x = NOTHING], out, attrs) => {

@@ -21,7 +21,7 @@ import type { OpName } from "./op-names.ts";
 import { constDataOf, type TensorType, valueFromBigints, valueFromNumbers } from "./values.ts";
 
 /** Words, `%7`, `#3`, quoted strings, numbers and single signs; what is left unmatched is an error. */
-const tokenPattern = /\s*(?:("(?:[^"\\]|\\.)*")|([%#]?-?[\w.]+(?:[+-]\d+)?)|([[\](){}<>=:,]))/y;
+const tokenPattern = /\s*(?:("[^"\\]*(?:\\.[^"\\]*)*")|([%#]?-?[\w.]+(?:[+-]\d+)?)|([[\](){}<>=:,]))/y;
 
 interface Line {
   readonly tokens: readonly string[];
@@ -148,9 +148,17 @@ function readAttr(line: Line): AttrValue {
   return token === "true" || (token !== "false" && toNumber(token));
 }
 
+/** Value of a digit that is one of 0-9a-f. */
+function hexValue(text: string, at: number): number {
+  const code = text.charCodeAt(at);
+  return code < 58 ? code - 48 : code - 87;
+}
+
 function bytesOfHex(text: string): Uint8Array {
-  if (!/^([0-9a-f]{2})*$/.test(text)) throw new Unreadable("constant data is not hexadecimal");
-  return Uint8Array.from({ length: text.length / 2 }, (_, i) => Number.parseInt(text.slice(2 * i, 2 * i + 2), 16));
+  if (text.length % 2 !== 0 || !/^[0-9a-f]*$/.test(text)) throw new Unreadable("constant data is not hexadecimal");
+  const bytes = new Uint8Array(text.length / 2);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = 16 * hexValue(text, 2 * i) + hexValue(text, 2 * i + 1);
+  return bytes;
 }
 
 /** `dense<[numbers]>` or `dense<"hex">` */

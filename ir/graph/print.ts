@@ -27,8 +27,13 @@ function printAttr(value: AttrValue): string {
   return `[${value.map((item) => (typeof item === "number" ? printNumber(item) : JSON.stringify(item))).join(", ")}]`;
 }
 
-const hexDigits = (bytes: Uint8Array): string =>
-  Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+const hexPairs = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
+function hexDigits(bytes: Uint8Array): string {
+  let text = "";
+  for (let i = 0; i < bytes.length; i++) text += hexPairs[bytes[i] ?? 0] ?? "";
+  return text;
+}
 
 /** Numbers of a tensor whose storage holds numbers that print exactly: not bit patterns, no NaN. */
 function printableElements(value: TensorValue): string | undefined {

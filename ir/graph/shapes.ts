@@ -1,6 +1,6 @@
 // Shape arithmetic: axes, broadcasting, strides, and the walk over the elements of a strided view. Knows no operator.
 import { type Problem, problem } from "./op-row.ts";
-import { allocate, countOf, setElement, type TensorValue, tensorValue } from "./values.ts";
+import { allocate, countOf, isBigData, setElement, type TensorValue, tensorValue } from "./values.ts";
 
 export const shapeText = (shape: readonly number[]): string => `[${shape.join("x")}]`;
 
@@ -62,10 +62,11 @@ export function broadcastStrides(shape: readonly number[], target: readonly numb
 export function stridedPositions(shape: readonly number[], strides: readonly number[], offset = 0): Int32Array {
   const positions = new Int32Array(countOf(shape));
   const index = new Array<number>(shape.length).fill(0);
+  const [run, step] = [shape.at(-1) ?? 1, strides.at(-1) ?? 0];
   let position = offset;
-  for (let i = 0; i < positions.length; i++) {
-    positions[i] = position;
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
+  for (let i = 0; i < positions.length; i += run) {
+    for (let j = 0; j < run; j++) positions[i + j] = position + j * step;
+    for (let axis = shape.length - 2; axis >= 0; axis--) {
       const next = (index[axis] ?? 0) + 1;
       position += strides[axis] ?? 0;
       if (next < (shape[axis] ?? 0)) {
@@ -81,8 +82,12 @@ export function stridedPositions(shape: readonly number[], strides: readonly num
 
 /** Elements of `source` at the given positions, as a tensor of `shape`. */
 export function pick(source: TensorValue, shape: readonly number[], positions: ArrayLike<number>): TensorValue {
-  const data = allocate(source.dtype, positions.length);
-  for (let i = 0; i < positions.length; i++) setElement(data, i, source.data[positions[i] ?? 0]);
+  const [from, data] = [source.data, allocate(source.dtype, positions.length)];
+  if (isBigData(from) || isBigData(data)) {
+    for (let i = 0; i < positions.length; i++) setElement(data, i, from[positions[i] ?? 0]);
+  } else {
+    for (let i = 0; i < positions.length; i++) data[i] = from[positions[i] ?? 0] ?? 0;
+  }
   return tensorValue(source.dtype, shape, data);
 }
 

@@ -4,7 +4,7 @@ import { dtypes } from "../../dtype.ts";
 import { pow } from "../../numeric/real.ts";
 import { int, numberOf, string, stringOf } from "../attr.ts";
 import { defineOp, type EvaluateContext, type OnnxOpRow } from "../op-row.ts";
-import { is64Bit, numbersOf, type TensorValue, valueFromNumbers } from "../values.ts";
+import { is64Bit, mapped, numbersOf, type TensorValue, valueFromNumbers } from "../values.ts";
 import {
   type BinaryMeaning,
   bigMax,
@@ -102,7 +102,7 @@ function meanOf(values: readonly TensorValue[], ctx: EvaluateContext): TensorVal
   return valueFromNumbers(
     out.dtype,
     out.shape,
-    Float64Array.from(numbersOf(sum), (x) => x / values.length),
+    mapped(numbersOf(sum), (x) => x / values.length),
   );
 }
 

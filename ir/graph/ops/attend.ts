@@ -1,5 +1,6 @@
 // The arithmetic that all attention operators share, on plain arrays: scores, softcap, bias, softmax, weighted sum. In double.
 import { exp, tanh } from "../../numeric/real.ts";
+import { largestOf, transform } from "../values.ts";
 
 /** Heads split out of [batch, sequence, heads x size]: element (b, h, s, i) at ((b * heads + h) * sequence + s) * size + i. */
 export function splitHeads(source: ArrayLike<number>, batch: number, sequence: number, heads: number): Float64Array {
@@ -70,17 +71,15 @@ export interface AttentionResult {
 
 /** e^x / sum in place; a line with nothing visible becomes 0. */
 function softmaxVisible(line: Float64Array, sink: number): void {
-  const top = line.reduce((a, b) => Math.max(a, b), sink);
+  const top = Math.max(largestOf(line), sink);
   if (top === -Infinity) {
     line.fill(0);
     return;
   }
   let sum = sink === -Infinity ? 0 : exp(sink - top);
-  for (const [j, x] of line.entries()) {
-    line[j] = exp(x - top);
-    sum += line[j] ?? 0;
-  }
-  for (const [j, x] of line.entries()) line[j] = x / sum;
+  transform(line, (x) => exp(x - top));
+  for (let j = 0; j < line.length; j++) sum += line[j] ?? 0;
+  transform(line, (x) => x / sum);
 }
 
 export function attend(p: AttentionProblem): AttentionResult {

@@ -173,7 +173,7 @@ export function rotate(
   sin: ArrayLike<number>,
   r: Rotation,
 ): Float64Array {
-  const result = Float64Array.from(x);
+  const result = new Float64Array(x);
   const half = r.rotary / 2;
   for (let plane = 0; plane < r.batch * r.heads; plane++) {
     for (let s = 0; s < r.sequence; s++) {

@@ -11,6 +11,7 @@ import {
   is64Bit,
   isBigData,
   isCodedFloat,
+  mapped,
   numbersOf,
   type TensorValue,
   tensorValue,
@@ -25,8 +26,10 @@ export function integerRange(dtype: DType): readonly [bigint, bigint] {
   return kind === "int" ? [-(1n << BigInt(bits - 1)), (1n << BigInt(bits - 1)) - 1n] : [0n, (1n << BigInt(bits)) - 1n];
 }
 
-/** Float to integer: towards zero, saturating; NaN gives 0. */
+/** Float to integer: towards zero, saturating at 32 bits (64 for the wide types), of which narrower types keep the low bits; NaN gives 0. */
 function floatToInt(x: TensorValue, to: DType): TensorValue {
+  const { bits } = dtypes[to];
+  if (bits < 32) return valueFromNumbers(to, x.shape, numbersOf(floatToInt(x, "int32")));
   const [low, high] = integerRange(to);
   const numbers = numbersOf(x);
   const data = allocate(to, numbers.length);
@@ -51,7 +54,7 @@ function toCodedFloat(x: TensorValue, to: DType, saturate: boolean, rounding: st
   return tensorValue(to, x.shape, data);
 }
 
-/** The rules of every pair of types: to bool "is not 0", float to integer truncates and saturates, integer to integer wraps, to float rounds. */
+/** The rules of every pair of types: to bool "is not 0", float to integer truncates, integer to integer wraps, to float rounds. */
 export function castValue(x: TensorValue, to: DType, saturate: boolean, rounding = "up"): TensorValue {
   if (x.dtype === to) return x;
   const [from, target] = [dtypes[x.dtype], dtypes[to]];
@@ -66,15 +69,9 @@ export function castValue(x: TensorValue, to: DType, saturate: boolean, rounding
 
 /** Nearest integers, ties to even, limited to the type. */
 export function quantiseNumbers(dtype: DType, shape: readonly number[], source: ArrayLike<number>): TensorValue {
-  const [low, high] = integerRange(dtype).map(Number);
-  const data = allocate(dtype, source.length);
-  for (let i = 0; i < source.length; i++) {
-    const number = Math.min(Math.max(source[i] ?? 0, low ?? 0), high ?? 0);
-    const rounded = Number.isNaN(number) ? 0 : roundHalfEven(number);
-    if (isBigData(data)) data[i] = BigInt(rounded);
-    else data[i] = rounded;
-  }
-  return tensorValue(dtype, shape, data);
+  const [low = 0, high = 0] = integerRange(dtype).map(Number);
+  const rounded = mapped(source, (x) => (Number.isNaN(x) ? 0 : roundHalfEven(Math.min(Math.max(x, low), high))));
+  return valueFromNumbers(dtype, shape, rounded);
 }
 
 const convert = (ctx: EvaluateContext): TensorValue =>

@@ -11,7 +11,7 @@ import {
   problem,
 } from "../op-row.ts";
 import { broadcastStrides, shapeText } from "../shapes.ts";
-import { numbersOf, type TensorType, type TensorValue, valueFromNumbers } from "../values.ts";
+import { numbersOf, type TensorType, type TensorValue, tabulate, valueFromNumbers } from "../values.ts";
 import { appendKeys, attend, joinHeads, splitHeads } from "./attend.ts";
 import { matmulNumbers } from "./matmul.ts";
 import { typeAt, valueAt } from "./rules.ts";
@@ -77,9 +77,9 @@ function columns(
   bias: ArrayLike<number> = [],
 ): Float64Array {
   const rows = x.length / width;
-  return Float64Array.from(
-    { length: rows * count },
-    (_, i) => (x[Math.floor(i / count) * width + first + (i % count)] ?? 0) + (bias[first + (i % count)] ?? 0),
+  return tabulate(
+    rows * count,
+    (i) => (x[Math.floor(i / count) * width + first + (i % count)] ?? 0) + (bias[first + (i % count)] ?? 0),
   );
 }
 
@@ -146,7 +146,7 @@ function fusedAttention(ctx: EvaluateContext): TensorValue[] {
   const part = (first: number, count: number): Float64Array =>
     splitHeads(columns(product, wq + wk + wv, first, count, shift), batch, queries, heads);
   const [q, newK, newV] = [part(0, wq), part(wq, wk), part(wq + wk, wv)];
-  const old = past === 0 ? new Float64Array(0) : Float64Array.from(numbersOf(valueAt(ctx, 4)));
+  const old = past === 0 ? new Float64Array(0) : new Float64Array(numbersOf(valueAt(ctx, 4)));
   const k = appendKeys(old.slice(0, old.length / 2), past, newK, queries, size);
   const v = appendKeys(old.slice(old.length / 2), past, newV, queries, valueSize);
   const masked = keyMaskBias(ctx.inputs[3], maskOf(ctx, batch, queries, past, keys));
@@ -235,10 +235,7 @@ function multiParts(ctx: EvaluateContext, s: MultiSizes): readonly [Float64Array
   /** Part `index` of [batch, length, heads, parts, size]. */
   const unpack = (x: ArrayLike<number> = [], parts: number, index: number): Float64Array => {
     const rows = x.length / (parts * size);
-    return Float64Array.from(
-      { length: rows * size },
-      (_, i) => x[(Math.floor(i / size) * parts + index) * size + (i % size)] ?? 0,
-    );
+    return tabulate(rows * size, (i) => x[(Math.floor(i / size) * parts + index) * size + (i % size)] ?? 0);
   };
   switch (s.layout) {
     case "packedQkv":
@@ -254,7 +251,7 @@ function multiParts(ctx: EvaluateContext, s: MultiSizes): readonly [Float64Array
         head(unpack(k, 2, 1), added, 2 * width, width),
       ];
     case "cached":
-      return [head(q, queries, 0, width), Float64Array.from(k ?? []), Float64Array.from(v ?? [])];
+      return [head(q, queries, 0, width), new Float64Array(k ?? []), new Float64Array(v ?? [])];
     case "separate":
       return [head(q, queries, 0, width), head(k, added, width, width), head(v, added, 2 * width, heads * valueSize)];
   }

@@ -11,7 +11,7 @@ import {
   problem,
 } from "../op-row.ts";
 import { broadcastStrides, shapeText } from "../shapes.ts";
-import { intsOf, numbersOf, type TensorType, type TensorValue, valueFromNumbers } from "../values.ts";
+import { intsOf, numbersOf, type TensorType, type TensorValue, tabulate, valueFromNumbers } from "../values.ts";
 import { attend, joinHeads, splitHeads } from "./attend.ts";
 import { type Rotation, rotate } from "./attention.ts";
 import { outputAt, typeAt, valueAt } from "./rules.ts";
@@ -74,10 +74,7 @@ function inferGroup(ctx: InferContext): Inferred {
 /** Columns of a packed query. */
 function slice(x: ArrayLike<number>, width: number, first: number, count: number): Float64Array {
   const rows = x.length / width;
-  return Float64Array.from(
-    { length: rows * count },
-    (_, i) => x[Math.floor(i / count) * width + first + (i % count)] ?? 0,
-  );
+  return tabulate(rows * count, (i) => x[Math.floor(i / count) * width + first + (i % count)] ?? 0);
 }
 
 function groupParts(ctx: EvaluateContext, s: GroupSizes): readonly [Float64Array, Float64Array, Float64Array] {

@@ -10,7 +10,7 @@ import {
   problem,
 } from "../op-row.ts";
 import { shapeText } from "../shapes.ts";
-import { numbersOf, type TensorType, type TensorValue, valueFromNumbers } from "../values.ts";
+import { mapped, numbersOf, type TensorType, type TensorValue, valueFromNumbers } from "../values.ts";
 import { geluErf, geluTanh, sigmoid } from "./activation.ts";
 import { placeOf } from "./gather.ts";
 import { matmulNumbers, matmulShape } from "./matmul.ts";
@@ -49,8 +49,11 @@ function normaliseLast(
     simple ? { mean: 0, variance: sumOf(line, (v) => v * v) / size } : momentsOf(line),
   );
   const inverse = moments.map(({ variance }) => 1 / Math.sqrt(variance + epsilon));
-  const y = lines.flatMap((line, i) => Array.from(line, (v) => (v - (moments[i]?.mean ?? 0)) * (inverse[i] ?? 0)));
-  return [Float64Array.from(y), moments.map(({ mean }) => mean), inverse];
+  const y = mapped(sum, (v, at) => {
+    const line = Math.floor(at / size);
+    return (v - (moments[line]?.mean ?? 0)) * (inverse[line] ?? 0);
+  });
+  return [y, moments.map(({ mean }) => mean), inverse];
 }
 
 function skipNorm(
@@ -62,7 +65,7 @@ function skipNorm(
   const [x, skip, gamma] = [valueAt(ctx, 0), valueAt(ctx, 1), valueAt(ctx, 2)];
   const size = x.shape.at(-1) ?? 1;
   const [other, shift] = [spread(skip, x.shape, 0), spread(bias, x.shape, 0)];
-  const sum = Float64Array.from(numbersOf(x), (v, i) => v + (other[i] ?? 0) + (shift[i] ?? 0));
+  const sum = mapped(numbersOf(x), (v, i) => v + (other[i] ?? 0) + (shift[i] ?? 0));
   const [normal, mean, inverse] = normaliseLast(sum, size, numberOf(ctx.attrs, "epsilon"), simple);
   const [gain, add] = [spread(gamma, x.shape, 1), spread(beta, x.shape, 0)];
   const y = normal.map((v, i) => v * (gain[i] ?? 1) + (add[i] ?? 0));
@@ -127,7 +130,7 @@ function biased(ctx: EvaluateContext, f: (x: number) => number): TensorValue {
   return valueFromNumbers(
     out.dtype,
     out.shape,
-    Float64Array.from(numbersOf(x), (v, i) => f(v + (shift[i] ?? 0))),
+    mapped(numbersOf(x), (v, i) => f(v + (shift[i] ?? 0))),
   );
 }
 

@@ -13,7 +13,7 @@ import {
   problem,
 } from "../op-row.ts";
 import { broadcastShapes, shapeText } from "../shapes.ts";
-import { countOf, numbersOf, type TensorValue, valueFromNumbers } from "../values.ts";
+import { countOf, numbersOf, type TensorValue, tabulate, valueFromNumbers } from "../values.ts";
 import { quantiseNumbers } from "./cast.ts";
 import { matmulNumbers, matmulShape } from "./matmul.ts";
 import { spread } from "./norm.ts";
@@ -160,7 +160,7 @@ const qlinearBinary = (summary: string, f: (a: number, b: number) => number): On
       };
       const [atA, atB] = operandPositions([a, b], out.shape);
       const [as, bs] = [numbersOf(a), numbersOf(b)];
-      const y = Float64Array.from({ length: countOf(out.shape) }, (_, i) => {
+      const y = tabulate(countOf(out.shape), (i) => {
         const left = ((as[atA?.[i] ?? 0] ?? 0) - first(2, 0)) * first(1, 1);
         const right = ((bs[atB?.[i] ?? 0] ?? 0) - first(5, 0)) * first(4, 1);
         return roundHalfEven(Math.fround(f(left, right) / first(6, 1))) + first(7, 0);

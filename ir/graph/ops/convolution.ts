@@ -10,7 +10,7 @@ import {
   problem,
 } from "../op-row.ts";
 import { shapeText } from "../shapes.ts";
-import { countOf, numbersOf, type TensorValue, valueFromNumbers } from "../values.ts";
+import { countOf, mapped, numbersOf, type TensorValue, valueFromNumbers } from "../values.ts";
 import { quantiseNumbers } from "./cast.ts";
 import { outputAt, typeAt, valueAt } from "./rules.ts";
 import { visitWindow, type Windows, windowAttrs, windowsOf } from "./window.ts";
@@ -35,8 +35,8 @@ function convShape(ctx: InferContext, x: readonly number[], w: readonly number[]
 }
 
 interface Operands {
-  readonly x: ArrayLike<number>;
-  readonly w: ArrayLike<number>;
+  readonly x: Float64Array;
+  readonly w: Float64Array;
   readonly xShape: readonly number[];
   readonly wShape: readonly number[];
   readonly group: number;
@@ -49,9 +49,11 @@ function convolve({ x, w, xShape, wShape, group }: Operands, windows: Windows): 
   const [places, area, taps] = [countOf(windows.output), countOf(spatial), countOf(windows.kernel)];
   const result = new Float64Array(batch * filters * places);
   for (let place = 0; place < places; place++) {
-    const seen: (readonly [number, number])[] = [];
+    const [positions, tapsSeen]: [number[], number[]] = [[], []];
     visitWindow(windows, spatial, place, (position, tap) => {
-      if (position >= 0) seen.push([position, tap]);
+      if (position < 0) return;
+      positions.push(position);
+      tapsSeen.push(tap);
     });
     for (let b = 0; b < batch; b++) {
       for (let f = 0; f < filters; f++) {
@@ -59,7 +61,9 @@ function convolve({ x, w, xShape, wShape, group }: Operands, windows: Windows): 
         let sum = 0;
         for (let c = 0; c < perGroup; c++) {
           const [atX, atW] = [(b * channels + first + c) * area, (f * perGroup + c) * taps];
-          for (const [position, tap] of seen) sum += (x[atX + position] ?? 0) * (w[atW + tap] ?? 0);
+          for (let t = 0; t < positions.length; t++) {
+            sum += (x[atX + (positions[t] ?? 0)] ?? 0) * (w[atW + (tapsSeen[t] ?? 0)] ?? 0);
+          }
         }
         result[(b * filters + f) * places + place] = sum;
       }
@@ -77,7 +81,16 @@ function convolutionSums(
 ): Float64Array {
   const windows = windowsOf(x.shape.slice(2), w.shape.slice(2), ctx.attrs);
   if (isProblem(windows)) return new Float64Array(0);
-  return convolve({ x: xs, w: ws, xShape: x.shape, wShape: w.shape, group: numberOf(ctx.attrs, "group") }, windows);
+  return convolve(
+    {
+      x: new Float64Array(xs),
+      w: new Float64Array(ws),
+      xShape: x.shape,
+      wShape: w.shape,
+      group: numberOf(ctx.attrs, "group"),
+    },
+    windows,
+  );
 }
 
 /** Which filter an element of the output belongs to. */
@@ -100,7 +113,7 @@ function conv(ctx: EvaluateContext): TensorValue {
 function withoutZeroPoint(x: TensorValue, zero: TensorValue | null): Float64Array {
   const zeros = zero === null ? [0] : numbersOf(zero);
   const perEntry = x.data.length / (x.shape[0] ?? 1);
-  return Float64Array.from(numbersOf(x), (v, i) => v - (zeros[zeros.length > 1 ? Math.floor(i / perEntry) : 0] ?? 0));
+  return mapped(numbersOf(x), (v, i) => v - (zeros[zeros.length > 1 ? Math.floor(i / perEntry) : 0] ?? 0));
 }
 
 function convInteger(ctx: EvaluateContext): TensorValue {

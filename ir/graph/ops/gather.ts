@@ -10,7 +10,7 @@ import {
   problem,
 } from "../op-row.ts";
 import { aroundAxis, axisOf, pick, shapeText, stridesOf } from "../shapes.ts";
-import { countOf, numbersOf, type TensorValue } from "../values.ts";
+import { countOf, numbersOf, type TensorValue, tabulateInts } from "../values.ts";
 import { axisAttr, outputAt, typeAt, valueAt } from "./rules.ts";
 
 /** The element an index names. */
@@ -56,7 +56,7 @@ export function elementPositions(shape: readonly number[], indices: TensorValue,
   const numbers = numbersOf(indices);
   const strides = stridesOf(shape);
   const own = stridesOf(indices.shape);
-  return Int32Array.from({ length: numbers.length }, (_, flat) => {
+  return tabulateInts(numbers.length, (flat) => {
     let position = 0;
     for (const [i, size] of indices.shape.entries()) {
       const at = i === axis ? placeOf(numbers[flat] ?? 0, shape[i] ?? 0) : Math.floor(flat / (own[i] ?? 1)) % size;
@@ -91,7 +91,7 @@ export function tuplePositions(shape: readonly number[], indices: TensorValue, b
   const tuples = countOf(indices.shape.slice(0, -1));
   const perBatch = countOf(indices.shape.slice(batch, -1));
   const batchSize = batch === 0 ? 0 : (strides[batch - 1] ?? 1);
-  return Int32Array.from({ length: tuples }, (_, t) => {
+  return tabulateInts(tuples, (t) => {
     let position = Math.floor(t / perBatch) * batchSize;
     for (let i = 0; i < depth; i++) {
       position += placeOf(numbers[t * depth + i] ?? 0, shape[batch + i] ?? 1) * (strides[batch + i] ?? 0);
@@ -105,10 +105,7 @@ function gatherNd(ctx: EvaluateContext): TensorValue {
   const batch = numberOf(ctx.attrs, "batch_dims");
   const starts = tuplePositions(data.shape, indices, batch);
   const size = countOf(data.shape.slice(batch + (indices.shape.at(-1) ?? 1)));
-  const positions = Int32Array.from(
-    { length: starts.length * size },
-    (_, i) => (starts[Math.floor(i / size)] ?? 0) + (i % size),
-  );
+  const positions = tabulateInts(starts.length * size, (i) => (starts[Math.floor(i / size)] ?? 0) + (i % size));
   return pick(data, outputAt(ctx).shape, positions);
 }
 

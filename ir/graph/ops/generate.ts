@@ -18,6 +18,8 @@ import {
   numbersOf,
   setElement,
   type TensorValue,
+  tabulate,
+  tabulateInts,
   tensorValue,
   valueFromBigints,
   valueFromNumbers,
@@ -51,7 +53,7 @@ function range(ctx: EvaluateContext): TensorValue {
   return valueFromNumbers(
     out.dtype,
     out.shape,
-    Float64Array.from({ length }, (_, i) => first + i * step),
+    tabulate(length, (i) => first + i * step),
   );
 }
 
@@ -88,7 +90,7 @@ function oneHot(ctx: EvaluateContext): TensorValue {
   const depth = out.shape[axis] ?? 0;
   const inner = countOf(out.shape.slice(axis + 1));
   const numbers = numbersOf(indices);
-  const positions = Int32Array.from({ length: countOf(out.shape) }, (_, flat) => {
+  const positions = tabulateInts(countOf(out.shape), (flat) => {
     const [outer, at, rest] = [Math.floor(flat / (inner * depth)), Math.floor(flat / inner) % depth, flat % inner];
     const index = Math.trunc(numbers[outer * inner + rest] ?? 0);
     return (index < 0 ? index + depth : index) === at ? 1 : 0;
@@ -101,7 +103,7 @@ function trilu(ctx: EvaluateContext): TensorValue {
   const k = offset === null ? 0 : (numbersOf(offset)[0] ?? 0);
   const upper = numberOf(ctx.attrs, "upper") === 1;
   const [rows, columns] = [x.shape.at(-2) ?? 1, x.shape.at(-1) ?? 1];
-  const positions = Int32Array.from({ length: x.data.length }, (_, flat) => {
+  const positions = tabulateInts(x.data.length, (flat) => {
     const distance = (flat % columns) - (Math.floor(flat / columns) % rows);
     return (upper ? distance >= k : distance <= k) ? flat : -1;
   });

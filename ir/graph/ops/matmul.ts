@@ -19,6 +19,8 @@ import {
   numbersOf,
   type TensorType,
   type TensorValue,
+  tabulate,
+  transform,
   valueFromBigints,
   valueFromNumbers,
 } from "../values.ts";
@@ -154,10 +156,7 @@ function matrixNumbers(x: TensorValue, swap: boolean): ArrayLike<number> {
   const source = numbersOf(x);
   if (!swap) return source;
   const [rows = 1, columns = 1] = x.shape;
-  return Float64Array.from(
-    { length: rows * columns },
-    (_, i) => source[(i % rows) * columns + Math.floor(i / rows)] ?? 0,
-  );
+  return tabulate(rows * columns, (i) => source[(i % rows) * columns + Math.floor(i / rows)] ?? 0);
 }
 
 function gemm(ctx: EvaluateContext): TensorValue {
@@ -173,7 +172,7 @@ function gemm(ctx: EvaluateContext): TensorValue {
   );
   const at = stridedPositions(out.shape, c === null ? [0, 0] : broadcastStrides(c.shape, out.shape));
   const bias = c === null ? [0] : numbersOf(c);
-  for (const [i, x] of product.entries()) product[i] = alpha * x + (c === null ? 0 : beta * (bias[at[i] ?? 0] ?? 0));
+  transform(product, (x, i) => alpha * x + (c === null ? 0 : beta * (bias[at[i] ?? 0] ?? 0)));
   return valueFromNumbers(out.dtype, out.shape, product);
 }
 

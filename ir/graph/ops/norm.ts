@@ -10,7 +10,7 @@ import {
   problem,
 } from "../op-row.ts";
 import { axisOf, broadcastShapes, broadcastStrides, shapeText, stridedPositions } from "../shapes.ts";
-import { countOf, numbersOf, type TensorType, type TensorValue, valueFromNumbers } from "../values.ts";
+import { countOf, mapped, numbersOf, type TensorType, type TensorValue, valueFromNumbers } from "../values.ts";
 import { sumOf } from "./reduce.ts";
 import { axisAttr, outputAt, typeAt, valueAt } from "./rules.ts";
 
@@ -29,12 +29,12 @@ export function momentsOf(line: Float64Array): Moments {
 export function spread(scale: TensorValue | null | undefined, shape: readonly number[], none: number): Float64Array {
   if (scale === null || scale === undefined) return new Float64Array(countOf(shape)).fill(none);
   const source = numbersOf(scale);
-  return Float64Array.from(stridedPositions(shape, broadcastStrides(scale.shape, shape)), (at) => source[at] ?? none);
+  return mapped(stridedPositions(shape, broadcastStrides(scale.shape, shape)), (at) => source[at] ?? none);
 }
 
 /** Numbers cut into lines of `size`. */
 export function linesOf(numbers: ArrayLike<number>, size: number): Float64Array[] {
-  const all = Float64Array.from(numbers);
+  const all = new Float64Array(numbers);
   return Array.from({ length: size === 0 ? 0 : all.length / size }, (_, i) => all.slice(i * size, (i + 1) * size));
 }
 
@@ -71,13 +71,10 @@ function layerNorm(ctx: EvaluateContext): TensorValue[] {
   const lines = linesOf(numbersOf(x), size);
   const moments = lines.map(momentsOf);
   const inverse = moments.map(({ variance }) => 1 / Math.sqrt(variance + epsilon));
-  const y = new Float64Array(gain.length);
-  for (const [i, line] of lines.entries()) {
-    for (const [j, v] of line.entries()) {
-      const at = i * size + j;
-      y[at] = (v - (moments[i]?.mean ?? 0)) * (inverse[i] ?? 0) * (gain[at] ?? 1) + (shift[at] ?? 0);
-    }
-  }
+  const y = mapped(numbersOf(x), (v, at) => {
+    const line = Math.floor(at / size);
+    return (v - (moments[line]?.mean ?? 0)) * (inverse[line] ?? 0) * (gain[at] ?? 1) + (shift[at] ?? 0);
+  });
   const result = [y, moments.map(({ mean }) => mean), inverse];
   return ctx.outputs.map((out, i) => valueFromNumbers(out.dtype, out.shape, result[i] ?? []));
 }
@@ -104,7 +101,7 @@ export function rmsNorm(
   const gain = spread(scale, x.shape, 1);
   const lines = linesOf(numbersOf(x), size);
   const inverse = lines.map((line) => 1 / Math.sqrt(sumOf(line, (v) => v * v) / size + epsilon));
-  const y = lines.flatMap((line, i) => Array.from(line, (v, j) => v * (inverse[i] ?? 0) * (gain[i * size + j] ?? 1)));
+  const y = mapped(numbersOf(x), (v, at) => v * (inverse[Math.floor(at / size)] ?? 0) * (gain[at] ?? 1));
   return outputs.map((out, i) => valueFromNumbers(out.dtype, out.shape, i === 0 ? y : inverse));
 }
 
@@ -152,13 +149,11 @@ function groupNorm(
   const inner = countOf(x.shape.slice(2));
   const [gain, shift] = [numbersOf(scale), numbersOf(bias)];
   const size = (channels / groups) * inner;
-  const y = linesOf(numbersOf(x), size).flatMap((line, i) => {
-    const { mean, variance } = momentsOf(line);
-    const inverse = 1 / Math.sqrt(variance + epsilon);
-    return Array.from(line, (v, j) => {
-      const channel = (i % groups) * (channels / groups) + Math.floor(j / inner);
-      return (v - mean) * inverse * (gain[channel] ?? 1) + (shift[channel] ?? 0);
-    });
+  const moments = linesOf(numbersOf(x), size).map(momentsOf);
+  const inverses = moments.map(({ variance }) => 1 / Math.sqrt(variance + epsilon));
+  const y = mapped(numbersOf(x), (v, at) => {
+    const [line, channel] = [Math.floor(at / size), Math.floor(at / inner) % channels];
+    return (v - (moments[line]?.mean ?? 0)) * (inverses[line] ?? 0) * (gain[channel] ?? 1) + (shift[channel] ?? 0);
   });
   return valueFromNumbers(out.dtype, out.shape, y);
 }
@@ -186,10 +181,10 @@ function batchNorm(ctx: EvaluateContext): TensorValue[] {
   const channelOf = (i: number): number => Math.floor(i / inner) % channels;
   const current: Moments[] = Array.from({ length: channels }, (_, c) =>
     training
-      ? momentsOf(Float64Array.from(source).filter((_x, i) => channelOf(i) === c))
+      ? momentsOf(new Float64Array(source).filter((_x, i) => channelOf(i) === c))
       : { mean: oldMean[c] ?? 0, variance: oldVar[c] ?? 0 },
   );
-  const y = Float64Array.from(source, (v, i) => {
+  const y = mapped(source, (v, i) => {
     const c = channelOf(i);
     const { mean = 0, variance = 1 } = current[c] ?? {};
     return ((v - mean) / Math.sqrt(variance + epsilon)) * (gain[c] ?? 1) + (shift[c] ?? 0);

@@ -10,7 +10,7 @@ import {
   problem,
 } from "../op-row.ts";
 import { shapeText } from "../shapes.ts";
-import { countOf, numbersOf, reshaped, type TensorValue, valueFromNumbers } from "../values.ts";
+import { countOf, largestOf, numbersOf, reshaped, type TensorValue, valueFromNumbers } from "../values.ts";
 import { transposeValue } from "./movement.ts";
 import { sumOf } from "./reduce.ts";
 import { outputAt, typeAt, valueAt } from "./rules.ts";
@@ -110,7 +110,7 @@ const globalPool = (summary: string, reduce: (plane: Float64Array) => number): O
     evaluate: (ctx) => {
       const x = valueAt(ctx, 0);
       const out = outputAt(ctx);
-      const [area, source] = [countOf(x.shape.slice(2)), Float64Array.from(numbersOf(x))];
+      const [area, source] = [countOf(x.shape.slice(2)), new Float64Array(numbersOf(x))];
       const planes = Array.from({ length: countOf(out.shape) }, (_, i) =>
         reduce(source.slice(i * area, (i + 1) * area)),
       );
@@ -171,9 +171,7 @@ export const poolOps = {
     evaluate: (ctx) => [averagePool(ctx)],
   }),
   GlobalAveragePool: globalPool("mean of each channel", (plane) => sumOf(plane) / plane.length),
-  GlobalMaxPool: globalPool("largest element of each channel", (plane) =>
-    plane.reduce((a, b) => Math.max(a, b), -Infinity),
-  ),
+  GlobalMaxPool: globalPool("largest element of each channel", (plane) => largestOf(plane)),
   DepthToSpace: defineOp({
     summary: "channels rearranged into blocks of positions",
     inputs: ["input: any"],

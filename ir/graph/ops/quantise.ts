@@ -14,7 +14,15 @@ import {
   problem,
 } from "../op-row.ts";
 import { axisOf, broadcastStrides, normaliseAxis, shapeText, stridedPositions, stridesOf } from "../shapes.ts";
-import { countOf, numbersOf, type TensorType, type TensorValue, valueFromNumbers } from "../values.ts";
+import {
+  countOf,
+  mapped,
+  numbersOf,
+  type TensorType,
+  type TensorValue,
+  tabulateInts,
+  valueFromNumbers,
+} from "../values.ts";
 import { castValue, quantiseNumbers } from "./cast.ts";
 import { matmulNumbers, matmulShape } from "./matmul.ts";
 import { outputAt, typeAt, valueAt } from "./rules.ts";
@@ -31,10 +39,10 @@ export function scalePositions(
   const strides = stridesOf(shape);
   if (scale.length === 1) {
     const stride = strides[axis] ?? 1;
-    return Int32Array.from({ length: count }, (_, flat) => Math.floor(flat / stride) % (shape[axis] ?? 1));
+    return tabulateInts(count, (flat) => Math.floor(flat / stride) % (shape[axis] ?? 1));
   }
   const own = stridesOf(scale);
-  return Int32Array.from({ length: count }, (_, flat) =>
+  return tabulateInts(count, (flat) =>
     shape.reduce((sum, size, i) => {
       const at = Math.floor(flat / (strides[i] ?? 1)) % size;
       return sum + (i === axis ? Math.floor(at / block) : at) * (own[i] ?? 0);
@@ -85,7 +93,7 @@ function quantize(ctx: EvaluateContext): TensorValue {
   const out = outputAt(ctx);
   const at = positionsFor(ctx, x, scale);
   const [xs, scales, zeros] = [numbersOf(x), numbersOf(scale), zero === null ? [] : numbersOf(zero)];
-  const quotients = Float64Array.from(at, (s, i) => Math.fround((xs[i] ?? 0) / (scales[s] ?? 1)));
+  const quotients = mapped(at, (s, i) => Math.fround((xs[i] ?? 0) / (scales[s] ?? 1)));
   if (dtypes[out.dtype].kind === "float") {
     return castValue(
       { dtype: "float64", shape: x.shape, data: quotients },
@@ -118,7 +126,7 @@ function dequantize(ctx: EvaluateContext): TensorValue {
   return valueFromNumbers(
     out.dtype,
     out.shape,
-    Float64Array.from(at, (s, i) => ((xs[i] ?? 0) - (zeros[s] ?? 0)) * (scales[s] ?? 1)),
+    mapped(at, (s, i) => ((xs[i] ?? 0) - (zeros[s] ?? 0)) * (scales[s] ?? 1)),
   );
 }
 
@@ -154,17 +162,17 @@ export function dynamicQuantize(x: TensorValue): {
   }
   const scale = high === low ? 1 : Math.fround(Math.fround(high - low) / 255);
   const zero = Math.min(Math.max(roundHalfEven(Math.fround(-low / scale)), 0), 255);
-  const y = Float64Array.from(numbers, (v) => roundedOrEnd(Math.fround(v / scale)) + zero);
+  const y = mapped(numbers, (v) => roundedOrEnd(Math.fround(v / scale)) + zero);
   return { y: quantiseNumbers("uint8", x.shape, y), scale, zero };
 }
 
 /** Zero points along the rows (all but the last dimension) or columns (the last) of a matrix, or one for all. */
 export function centred(x: TensorValue, zero: TensorValue | null, along: "rows" | "columns"): Float64Array {
   const xs = numbersOf(x);
-  if (zero === null) return Float64Array.from(xs);
+  if (zero === null) return new Float64Array(xs);
   const zeros = numbersOf(zero);
   const at = parameterPositions(x.shape, zero.shape, along);
-  return Float64Array.from(xs, (v, i) => v - (zeros[at[i] ?? 0] ?? 0));
+  return mapped(xs, (v, i) => v - (zeros[at[i] ?? 0] ?? 0));
 }
 
 export function parameterPositions(

@@ -14,7 +14,9 @@ import {
   bigintsOf,
   intsOf,
   is64Bit,
+  largestOf,
   numbersOf,
+  smallestOf,
   type TensorValue,
   valueFromBigints,
   valueFromNumbers,
@@ -116,20 +118,7 @@ const bigSum = (group: readonly bigint[], f: (x: bigint) => bigint = (x) => x): 
 
 function product(group: Float64Array): number {
   let result = 1;
-  for (const x of group) result *= x;
-  return result;
-}
-
-/** Largest value, NaN if there is one; `none` for an empty group. */
-function largest(group: Float64Array, none: number): number {
-  let result = none;
-  for (const [i, x] of group.entries()) result = i === 0 ? x : Math.max(result, x);
-  return result;
-}
-
-function smallest(group: Float64Array, none: number): number {
-  let result = none;
-  for (const [i, x] of group.entries()) result = i === 0 ? x : Math.min(result, x);
+  for (let i = 0; i < group.length; i++) result *= group[i] ?? 1;
   return result;
 }
 
@@ -150,7 +139,7 @@ function emptyExtreme(x: TensorValue, sign: 1 | -1): number {
 }
 
 export function logSumExp(group: Float64Array): number {
-  const top = largest(group, -Infinity);
+  const top = largestOf(group);
   if (top === -Infinity || top === Infinity) return top;
   return top + log(sumOf(group, (x) => exp(x - top)));
 }
@@ -166,11 +155,11 @@ export const reduceOps = {
     bigs: (group) => (group.length === 0 ? 0n : bigSum(group) / BigInt(group.length)),
   })),
   ReduceMax: reduction("largest value", "number|bool", (x) => ({
-    numbers: (group) => largest(group, emptyExtreme(x, 1)),
+    numbers: (group) => largestOf(group, emptyExtreme(x, 1)),
     bigs: bigLargest,
   })),
   ReduceMin: reduction("smallest value", "number|bool", (x) => ({
-    numbers: (group) => smallest(group, emptyExtreme(x, -1)),
+    numbers: (group) => smallestOf(group, emptyExtreme(x, -1)),
     bigs: bigSmallest,
   })),
   ReduceProd: reduction("product", "number", () => ({

@@ -98,7 +98,7 @@ export function mapPair(a: TensorValue, b: TensorValue, out: TensorType, meaning
     for (let i = 0; i < atA.length; i++) result[i] = meaning.big(bigA[atA[i] ?? 0] ?? 0n, bigB[atB[i] ?? 0] ?? 0n);
     return valueFromBigints(out.dtype, out.shape, result);
   }
-  const [numA, numB] = [numbersOf(a), numbersOf(b)];
+  const [numA, numB] = [new Float64Array(numbersOf(a)), new Float64Array(numbersOf(b))];
   const result = new Float64Array(atA.length);
   for (let i = 0; i < atA.length; i++) result[i] = meaning.number(numA[atA[i] ?? 0] ?? 0, numB[atB[i] ?? 0] ?? 0);
   return valueFromNumbers(out.dtype, out.shape, result);

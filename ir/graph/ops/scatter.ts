@@ -18,6 +18,7 @@ import {
   numbersOf,
   setElement,
   type TensorValue,
+  tabulateInts,
   tensorValue,
   valueFromBigints,
   valueFromNumbers,
@@ -71,7 +72,7 @@ function scatterInto(data: TensorValue, positions: Int32Array, updates: TensorVa
     for (const [i, at] of positions.entries()) result[at] = combineBigs(reduction, result[at] ?? 0n, source[i] ?? 0n);
     return valueFromBigints(data.dtype, data.shape, result);
   }
-  const [result, source] = [Float64Array.from(numbersOf(data)), numbersOf(updates)];
+  const [result, source] = [new Float64Array(numbersOf(data)), numbersOf(updates)];
   for (const [i, at] of positions.entries()) result[at] = combineNumbers(reduction, result[at] ?? 0, source[i] ?? 0);
   return valueFromNumbers(data.dtype, data.shape, result);
 }
@@ -109,10 +110,7 @@ function scatterNd(ctx: EvaluateContext): TensorValue {
   const [data, indices, updates] = [valueAt(ctx, 0), valueAt(ctx, 1), valueAt(ctx, 2)];
   const starts = tuplePositions(data.shape, indices, 0);
   const size = countOf(data.shape.slice(indices.shape.at(-1) ?? 0));
-  const positions = Int32Array.from(
-    { length: starts.length * size },
-    (_, i) => (starts[Math.floor(i / size)] ?? 0) + (i % size),
-  );
+  const positions = tabulateInts(starts.length * size, (i) => (starts[Math.floor(i / size)] ?? 0) + (i % size));
   return scatterInto(data, positions, updates, stringOf(ctx.attrs, "reduction"));
 }
 

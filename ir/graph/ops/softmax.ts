@@ -15,8 +15,10 @@ import {
   bigintsOf,
   intsOf,
   is64Bit,
+  largestOf,
   numbersOf,
   type TensorValue,
+  transform,
   valueFromBigints,
   valueFromNumbers,
 } from "../values.ts";
@@ -39,26 +41,24 @@ export function mapLines(x: TensorValue, axis: number, f: (line: Float64Array) =
   return valueFromNumbers(x.dtype, x.shape, result);
 }
 
-const maximum = (line: Float64Array): number => line.reduce((a, b) => Math.max(a, b), -Infinity);
-
 /** e^x / sum e^x over a line; a line of -infinity only gives NaN, as the formula does. */
 export function softmaxLine(line: Float64Array): void {
-  const top = maximum(line);
-  for (const [j, x] of line.entries()) line[j] = exp(x - top);
+  const top = largestOf(line);
+  transform(line, (x) => exp(x - top));
   const sum = sumOf(line);
-  for (const [j, x] of line.entries()) line[j] = x / sum;
+  transform(line, (x) => x / sum);
 }
 
 function logSoftmaxLine(line: Float64Array): void {
-  const top = maximum(line);
+  const top = largestOf(line);
   const shift = top + log(sumOf(line, (x) => exp(x - top)));
-  for (const [j, x] of line.entries()) line[j] = x - shift;
+  transform(line, (x) => x - shift);
 }
 
 /** 1 at the first maximum. */
 function hardmaxLine(line: Float64Array): void {
-  const at = line.indexOf(maximum(line));
-  for (const j of line.keys()) line[j] = j === at ? 1 : 0;
+  const at = line.indexOf(largestOf(line));
+  transform(line, (_, j) => (j === at ? 1 : 0));
 }
 
 function inferAlongAxis(ctx: InferContext): Inferred {
@@ -84,7 +84,7 @@ function lpNormalise(ctx: EvaluateContext): TensorValue {
   const p = numberOf(ctx.attrs, "p");
   return mapLines(x, axisOf(numberOf(ctx.attrs, "axis"), x.shape.length), (line) => {
     const norm = p === 1 ? sumOf(line, Math.abs) : Math.sqrt(sumOf(line, (v) => v * v));
-    for (const [j, v] of line.entries()) line[j] = norm === 0 ? 0 : v / norm;
+    transform(line, (v) => (norm === 0 ? 0 : v / norm));
   });
 }
 
