@@ -25,7 +25,7 @@ const EACH_SHARE = 0.2;
 const SEARCH_SHARE = 0.7;
 const MOST_IDEALS = 400_000;
 /** Limits on the memory that ideals and their table of states take. */
-const MOST_WORDS = 16_000_000;
+const MOST_WORDS = 8_000_000;
 const MOST_STATES = 6_000_000;
 const MOST_ORDER_STATES = 20_000_000;
 const FIRST_GAP = 0.005;
