@@ -12,8 +12,8 @@ import { placedShape, recordShapes, splatShape } from "./text-shapes.ts";
 
 export const textVersion = 1;
 
-/** Image bytes on one line. */
-export const imageLineBytes = 96;
+/** Image bytes on one line: a multiple of 3, so that lines can be cut from longer base64. */
+const imageLineBytes = 96;
 
 /** A number JSON cannot hold, as the hexadecimal of its binary64 bytes. */
 const isPlain = (value: number): boolean => Number.isFinite(value) && !Object.is(value, -0);
@@ -66,14 +66,22 @@ function remarkOf(program: Program, { symbol, note }: Instruction): string {
     .join(" ");
 }
 
+function* imageLines(bytes: Uint8Array): Generator<string> {
+  const pieceBytes = 512 * imageLineBytes;
+  const lineLength = (imageLineBytes / 3) * 4;
+  for (let at = 0; at < bytes.length; at += pieceBytes) {
+    const text = base64(bytes.subarray(at, at + pieceBytes));
+    for (let start = 0; start < text.length; start += lineLength) {
+      yield `    ${text.slice(start, start + lineLength)}`;
+    }
+  }
+}
+
 function* chipLines(program: Program, chip: ChipProgram): Generator<string> {
   for (const map of chip.laneMaps) yield `  map ${JSON.stringify([...map])}`;
   for (const image of chip.images) {
     yield `  image ${image.hemisphere}${image.slice} ${image.address} ${image.byteLength}`;
-    const bytes = image.read();
-    for (let at = 0; at < bytes.length; at += imageLineBytes) {
-      yield `    ${base64(bytes.subarray(at, at + imageLineBytes))}`;
-    }
+    yield* imageLines(image.read());
   }
   for (const { unit, instructions } of chip.queues) {
     yield `  queue ${unitName(unit)}`;
