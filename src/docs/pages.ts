@@ -1,4 +1,5 @@
 // The generated pages of docs/. A page is text made from tables; nothing here touches files.
+import { opsPage } from "../../ir/graph/docs.ts";
 import { diagnosticsPage } from "./diagnostics-page.ts";
 import { isaPage } from "./isa-page.ts";
 
@@ -10,4 +11,5 @@ export interface GeneratedPage {
 export const generatedPages: readonly GeneratedPage[] = [
   { file: "docs/diagnostics.md", text: diagnosticsPage },
   { file: "docs/isa.md", text: isaPage },
+  { file: "docs/ops.md", text: opsPage },
 ];
