@@ -27,7 +27,7 @@ import { castValue, quantiseNumbers } from "./cast.ts";
 import { matmulNumbers, matmulShape } from "./matmul.ts";
 import { outputAt, typeAt, valueAt } from "./rules.ts";
 
-/** Which scale each element of `shape` uses. One scale, one an index of `axis`, or one a block along `axis`. */
+/** Which scale each element of `shape` uses. One scale, one an index of `axis` (`block` is 0), or one a block along `axis`. */
 export function scalePositions(
   shape: readonly number[],
   scale: readonly number[],
@@ -37,7 +37,7 @@ export function scalePositions(
   const count = countOf(shape);
   if (countOf(scale) === 1 && scale.length <= 1) return new Int32Array(count);
   const strides = stridesOf(shape);
-  if (scale.length === 1) {
+  if (scale.length === 1 && block === 0) {
     const stride = strides[axis] ?? 1;
     return tabulateInts(count, (flat) => Math.floor(flat / stride) % (shape[axis] ?? 1));
   }
@@ -45,7 +45,7 @@ export function scalePositions(
   return tabulateInts(count, (flat) =>
     shape.reduce((sum, size, i) => {
       const at = Math.floor(flat / (strides[i] ?? 1)) % size;
-      return sum + (i === axis ? Math.floor(at / block) : at) * (own[i] ?? 0);
+      return sum + (i === axis ? Math.floor(at / Math.max(block, 1)) : at) * (own[i] ?? 0);
     }, 0),
   );
 }
@@ -73,7 +73,7 @@ const positionsFor = (ctx: EvaluateContext, x: TensorValue, scale: TensorValue):
     x.shape,
     scale.shape,
     axisOf(numberOf(ctx.attrs, "axis"), x.shape.length),
-    Math.max(1, numberOf(ctx.attrs, "block_size")),
+    numberOf(ctx.attrs, "block_size"),
   );
 
 function inferQuantize(ctx: InferContext): Inferred {
