@@ -1,7 +1,6 @@
 // What each core op computes: plain loops over indices. Scalar arithmetic is that of ir/numeric; float32 steps are rounded one by one, sums and
 // matrix products are accumulated in double and rounded once (the machine's order of summation is its own).
 import { aluScalars } from "../numeric/alu-scalar.ts";
-import { f32FromBits, f32ToBits } from "../numeric/bits.ts";
 import { f32ToInt32Nearest, f32ToInt32Truncating, saturateInt8, saturateUint8 } from "../numeric/cast.ts";
 import { roundToFloat16 } from "../numeric/float16.ts";
 import { type Attrs, numberOf, numbersAttr, stringOf } from "./attr.ts";
@@ -49,13 +48,14 @@ function elementwise(float: Scalar, integer: Scalar): Meaning {
 const unary = (f: (x: number) => number): Meaning => elementwise(f, f);
 const binary = (float: Scalar, integer: Scalar): Meaning => elementwise(float, integer);
 
-function reduction(start: number, float: Scalar, integer: Scalar): Meaning {
+/** `start` is what an empty group gives: [for float32, for int32]. */
+function reduction(start: readonly [number, number], float: Scalar, integer: Scalar): Meaning {
   return ([x = NOTHING], out, attrs) => {
     const { starts, offsets } = groupsOf(x.shape, numbersAttr(attrs, "axes"));
     const f = x.dtype === "float32" ? float : integer;
     const source = numbersOf(x);
     const result = mapped(starts, (from) => {
-      let value = start;
+      let value = x.dtype === "float32" ? start[0] : start[1];
       for (const offset of offsets) value = f(value, source[from + offset] ?? 0, 0);
       return value;
     });
@@ -69,9 +69,10 @@ const matmul: Meaning = ([a = NOTHING, b = NOTHING], out, attrs) => {
   return valueFromNumbers(out.dtype, out.shape, matmulNumbers(prepare(a), a.shape, prepare(b), b.shape));
 };
 
+/** The storage read as the other type, so that even the payload of a NaN stays. */
 const bitcast: Meaning = ([x = NOTHING], out) => {
-  const f = x.dtype === "float32" ? f32ToBits : f32FromBits;
-  return valueFromNumbers(out.dtype, out.shape, mapped(numbersOf(x), f));
+  const bytes = x.data.slice().buffer;
+  return tensorValue(out.dtype, out.shape, out.dtype === "float32" ? new Float32Array(bytes) : new Int32Array(bytes));
 };
 
 const slice: Meaning = ([x = NOTHING], out, attrs) => {
@@ -153,10 +154,10 @@ const meanings = {
   fromInt8: unary((x) => x),
   bitcast,
   matmul,
-  reduceSum: reduction(0, (a, b) => a + b, s.iadd),
-  reduceMax: reduction(-Infinity, s.max, s.imax),
-  reduceMin: reduction(Infinity, s.min, s.imin),
-  reduceProd: reduction(1, (a, b) => a * b, s.imul),
+  reduceSum: reduction([0, 0], (a, b) => a + b, s.iadd),
+  reduceMax: reduction([-Infinity, -2147483648], s.max, s.imax),
+  reduceMin: reduction([Infinity, 2147483647], s.min, s.imin),
+  reduceProd: reduction([1, 1], (a, b) => a * b, s.imul),
   reshape: ([x = NOTHING], out) => reshaped(x, out.shape),
   transpose,
   expand: ([x = NOTHING], out) => broadcastTo(x, out.shape),

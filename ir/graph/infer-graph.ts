@@ -36,7 +36,7 @@ export function inferNode(graph: Graph, node: GraphNode): NodeTypes {
       return fail(problem("arity", `${coreOps[node.op].operands.join(", ")} are all needed`));
     if (declared === undefined || node.outputs.length !== 1) return fail(problem("arity", "a core op has one output"));
     const result = inferCore({ op: node.op, inputs, attrs: node.attrs, declared });
-    return isProblem(result) ? fail(result) : { ok: true, outputs: [result] };
+    return isProblem(result) ? fail(result) : { ok: true, outputs: [{ dtype: result.dtype, shape: result.shape }] };
   }
   if (!isOnnxOp(node.op)) return fail(problem("unsupported", `no operator is named ${node.op}`));
   return inferOp(node.op, {

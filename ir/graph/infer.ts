@@ -126,7 +126,7 @@ export function inferOp(op: OnnxOp, call: OpCall): InferredCall {
   const huge = outputs.find(({ shape }) => !Number.isSafeInteger(shape.reduce((a, b) => a * b, 1)));
   if (huge !== undefined)
     return { ok: false, problems: [problem("shape", `the result has ${huge.shape.join(" x ")} elements`)] };
-  return { ok: true, outputs, attrs };
+  return { ok: true, outputs: outputs.map(({ dtype, shape }) => ({ dtype, shape })), attrs };
 }
 
 export type EvaluatedCall =
