@@ -23,7 +23,6 @@ export const string = (value?: string): AttrSpec =>
   value === undefined ? { type: "string" } : { type: "string", default: value };
 export const dtypeAttr = (value?: DType): AttrSpec =>
   value === undefined ? { type: "dtype" } : { type: "dtype", default: value };
-export const required = (spec: AttrSpec): AttrSpec => ({ ...spec, required: true });
 
 export const isDType = (name: unknown): name is DType => typeof name === "string" && Object.hasOwn(dtypes, name);
 

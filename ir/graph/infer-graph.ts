@@ -8,7 +8,7 @@ import { isOnnxOp } from "./onnx-ops.ts";
 import { isProblem, type Problem, problem } from "./op-row.ts";
 import { type TensorType, type TensorValue, valueOfConst } from "./values.ts";
 
-export interface NodeProblems {
+interface NodeProblems {
   readonly node: NodeId;
   readonly problems: readonly Problem[];
 }

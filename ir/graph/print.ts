@@ -10,10 +10,10 @@ export interface PrintOptions {
   readonly elide?: boolean;
 }
 
-export const printShape = (shape: readonly number[]): string => `[${shape.join("x")}]`;
-export const printType = (type: TensorType): string => `${type.dtype}${printShape(type.shape)}`;
+const printShape = (shape: readonly number[]): string => `[${shape.join("x")}]`;
+const printType = (type: TensorType): string => `${type.dtype}${printShape(type.shape)}`;
 
-export function printNumber(x: number): string {
+function printNumber(x: number): string {
   if (Number.isNaN(x)) return "nan";
   if (x === Infinity) return "inf";
   if (x === -Infinity) return "-inf";

@@ -21,7 +21,7 @@ import {
 import { outputAt, typeAt, valueAt } from "./rules.ts";
 
 /** Smallest and largest value of an integer type. */
-export function integerRange(dtype: DType): readonly [bigint, bigint] {
+function integerRange(dtype: DType): readonly [bigint, bigint] {
   const { bits, kind } = dtypes[dtype];
   return kind === "int" ? [-(1n << BigInt(bits - 1)), (1n << BigInt(bits - 1)) - 1n] : [0n, (1n << BigInt(bits)) - 1n];
 }

@@ -22,7 +22,7 @@ type Bias = (b: number, h: number, i: number, j: number) => number;
 /** What a causal mask adds: the lowest float32, so that a row with nothing else to see stays finite. */
 const LOWEST = -3.4028234663852886e38;
 
-export interface KeyMask {
+interface KeyMask {
   readonly batch: number;
   readonly queries: number;
   readonly keys: number;
@@ -35,7 +35,7 @@ export interface KeyMask {
  * The mask forms of these operators: [B] counts of valid keys, [2B] ends and starts, [B, T] and [B, S, T] flags. A hidden key gets
  * `filter` added, one in the future the lowest float.
  */
-export function keyMaskBias(mask: Optional<TensorValue>, m: KeyMask): Bias {
+function keyMaskBias(mask: Optional<TensorValue>, m: KeyMask): Bias {
   const numbers = mask === null || mask === undefined ? undefined : numbersOf(mask);
   const rank = mask?.shape.length ?? 0;
   const hidden = (b: number, i: number, j: number): boolean => {

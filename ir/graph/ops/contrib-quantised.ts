@@ -48,7 +48,7 @@ const field = (bytes: ArrayLike<number>, index: number, bits: number, base = 0):
   ((bytes[base + Math.floor((index * bits) / 8)] ?? 0) >>> ((index * bits) % 8)) & ((1 << bits) - 1);
 
 /** The weights as a [K, N] matrix of floats. */
-export function unpackNBits(ctx: EvaluateContext): Float64Array {
+function unpackNBits(ctx: EvaluateContext): Float64Array {
   const [k, n, bits, block] = [
     numberOf(ctx.attrs, "K"),
     numberOf(ctx.attrs, "N"),

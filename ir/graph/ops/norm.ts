@@ -90,7 +90,7 @@ function inferRmsNorm(ctx: InferContext): Inferred {
 }
 
 /** x / sqrt(mean(x^2) + epsilon) * scale over dimensions axis and later. */
-export function rmsNorm(
+function rmsNorm(
   x: TensorValue,
   scale: TensorValue,
   axis: number,

@@ -28,12 +28,7 @@ import { matmulNumbers, matmulShape } from "./matmul.ts";
 import { outputAt, typeAt, valueAt } from "./rules.ts";
 
 /** Which scale each element of `shape` uses. One scale, one an index of `axis` (`block` is 0), or one a block along `axis`. */
-export function scalePositions(
-  shape: readonly number[],
-  scale: readonly number[],
-  axis: number,
-  block: number,
-): Int32Array {
+function scalePositions(shape: readonly number[], scale: readonly number[], axis: number, block: number): Int32Array {
   const count = countOf(shape);
   if (countOf(scale) === 1 && scale.length <= 1) return new Int32Array(count);
   const strides = stridesOf(shape);
@@ -130,7 +125,7 @@ function dequantize(ctx: EvaluateContext): TensorValue {
   );
 }
 
-export const quantizeRow = defineOp({
+const quantizeRow = defineOp({
   summary: "saturate(round(x / y_scale) + y_zero_point), ties to even; per tensor, axis or block",
   inputs: ["x: float|int32", "y_scale: float|int32|float8e8m0", "y_zero_point?: quantised"],
   outputs: ["y"],
@@ -139,7 +134,7 @@ export const quantizeRow = defineOp({
   evaluate: (ctx) => [quantize(ctx)],
 });
 
-export const dequantizeRow = defineOp({
+const dequantizeRow = defineOp({
   summary: "(x - x_zero_point) * x_scale; per tensor, axis or block",
   inputs: ["x: quantised", "x_scale: float|float8e8m0", "x_zero_point?: x"],
   outputs: ["y"],
@@ -167,7 +162,7 @@ export function dynamicQuantize(x: TensorValue): {
 }
 
 /** Zero points along the rows (all but the last dimension) or columns (the last) of a matrix, or one for all. */
-export function centred(x: TensorValue, zero: TensorValue | null, along: "rows" | "columns"): Float64Array {
+function centred(x: TensorValue, zero: TensorValue | null, along: "rows" | "columns"): Float64Array {
   const xs = numbersOf(x);
   if (zero === null) return new Float64Array(xs);
   const zeros = numbersOf(zero);

@@ -138,7 +138,7 @@ function emptyExtreme(x: TensorValue, sign: 1 | -1): number {
   }
 }
 
-export function logSumExp(group: Float64Array): number {
+function logSumExp(group: Float64Array): number {
   const top = largestOf(group);
   if (top === -Infinity || top === Infinity) return top;
   return top + log(sumOf(group, (x) => exp(x - top)));

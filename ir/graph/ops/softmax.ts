@@ -26,7 +26,7 @@ import { sumOf } from "./reduce.ts";
 import { axisAttr, typeAt, valueAt } from "./rules.ts";
 
 /** Applies `f` to every line along `axis`, in place. */
-export function mapLines(x: TensorValue, axis: number, f: (line: Float64Array) => void): TensorValue {
+function mapLines(x: TensorValue, axis: number, f: (line: Float64Array) => void): TensorValue {
   const [outer, size, inner] = aroundAxis(x.shape, axis);
   const source = numbersOf(x);
   const result = new Float64Array(source.length);
@@ -42,7 +42,7 @@ export function mapLines(x: TensorValue, axis: number, f: (line: Float64Array) =
 }
 
 /** e^x / sum e^x over a line; a line of -infinity only gives NaN, as the formula does. */
-export function softmaxLine(line: Float64Array): void {
+function softmaxLine(line: Float64Array): void {
   const top = largestOf(line);
   transform(line, (x) => exp(x - top));
   const sum = sumOf(line);
