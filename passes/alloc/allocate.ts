@@ -20,6 +20,6 @@ export function allocateBuffers(
   capacity: number,
   budget: number = defaultBudget,
 ): Allocation {
-  const { offsets, peak, lowerBound } = minimisePeak({ buffers, capacity }, { budget });
-  return { kind: peak <= capacity ? "fits" : "over-capacity", offsets, peak, lowerBound: lowerBound.peak };
+  const { offsets, peak, provedPeak } = minimisePeak({ buffers }, { budget });
+  return { kind: peak <= capacity ? "fits" : "over-capacity", offsets, peak, lowerBound: provedPeak };
 }

@@ -72,14 +72,13 @@ function forbid(sections: Sections, b: number, placed: number, offset: number, f
 
 const alignUp = (offset: number, alignment: number): number => Math.ceil(offset / alignment) * alignment;
 
-export type Placement = { readonly offsets: Float64Array; readonly peak: number; readonly work: number };
+export type Placement = { readonly offsets: Float64Array; readonly peak: number };
 
-/** First fit in the given order. `work` counts pairs of buffers looked at. */
+/** First fit in the given order. */
 export function firstFit(sections: Sections, order: Int32Array): Placement {
   const tree = emptyTree(sections);
   const offsets = new Float64Array(sections.source.length);
   let peak = 0;
-  let work = 0;
   for (const b of order) {
     const first = sections.first[b] ?? 0;
     const last = sections.last[b] ?? 0;
@@ -100,8 +99,7 @@ export function firstFit(sections: Sections, order: Int32Array): Placement {
     }
     offsets[b] = offset;
     peak = Math.max(peak, offset + (sections.size[b] ?? 0));
-    work += neighbours.length + 1;
     insert(tree, b, last);
   }
-  return { offsets, peak, work };
+  return { offsets, peak };
 }

@@ -50,15 +50,13 @@ function firstFitOrders(sections: Sections): readonly Int32Array[] {
   return keyLists.map((keys) => orderBy(size.length, keys));
 }
 
-/** The best placement found; stops at `target`, or once `budget` units of work are spent (after at least one placement). */
-export function heuristicPlacement(sections: Sections, target: number, budget: number): Placement {
-  let best: Placement | undefined;
-  let work = 0;
+/** The best placement found; stops at `target`. */
+export function heuristicPlacement(sections: Sections, target: number): Placement {
+  let best: Placement = { offsets: new Float64Array(sections.source.length), peak: Number.POSITIVE_INFINITY };
   for (const order of firstFitOrders(sections)) {
     const placement = firstFit(sections, order);
-    work += placement.work;
-    if (best === undefined || placement.peak < best.peak) best = placement;
-    if (best.peak <= target || work >= budget) break;
+    if (placement.peak < best.peak) best = placement;
+    if (best.peak <= target) break;
   }
-  return { offsets: best?.offsets ?? new Float64Array(0), peak: best?.peak ?? 0, work };
+  return best;
 }

@@ -1,41 +1,51 @@
 // The lowest peak that can be found within a budget, with a lower bound beside it.
-import { type LowerBound, lowerBoundOf } from "./bound.ts";
-import { heuristicPlacement } from "./heuristic.ts";
+import type { LowerBound } from "./bound.ts";
+import { fitComponents, offsetsOfInput, openWorkspace, peakOfWorkspace } from "./components.ts";
 import type { AllocProblem } from "./problem.ts";
-import { type Sections, sectionsOf } from "./sections.ts";
 
 export type MinimiseOptions = {
-  /** In units of work: nodes of the search, or pairs of buffers looked at. */
+  /** In units of search work: nodes opened and placements tried. */
   readonly budget: number;
 };
 
 export type MinimisedPeak = {
   readonly offsets: readonly number[];
   readonly peak: number;
+  /** The live buffers that need so much. */
   readonly lowerBound: LowerBound;
-  /** (peak - lowerBound) / lowerBound; 0 means proved optimal. */
+  /** No allocation has a lower peak: the lower bound, or more where search has ruled out what is below. */
+  readonly provedPeak: number;
+  /** (peak - provedPeak) / provedPeak; 0 means optimal. */
   readonly gap: number;
   readonly work: number;
 };
 
-/** Offsets of the problem's buffers from those of the sections' normal order. */
-export function offsetsInInputOrder(sections: Sections, offsets: Float64Array): readonly number[] {
-  const out = new Array<number>(sections.source.length).fill(0);
-  sections.source.forEach((index, b) => {
-    out[index] = offsets[b] ?? 0;
-  });
-  return out;
-}
-
-export function minimisePeak(problem: AllocProblem, options: MinimiseOptions): MinimisedPeak {
-  const sections = sectionsOf(problem.buffers);
-  const lowerBound = lowerBoundOf(sections, problem.buffers);
-  const placement = heuristicPlacement(sections, lowerBound.peak, options.budget);
+/** The problem's capacity is not looked at. */
+export function minimisePeak(problem: Pick<AllocProblem, "buffers">, options: MinimiseOptions): MinimisedPeak {
+  const workspace = openWorkspace(problem.buffers, 0);
+  const { lowerBound } = workspace;
+  let proved = lowerBound.peak;
+  // Nothing at or below this was found with the share of the budget it had.
+  let tried = proved - 1;
+  let goal = proved;
+  let work = 0;
+  while (peakOfWorkspace(workspace) > proved && work < options.budget) {
+    const share = Math.ceil((options.budget - work) / 4);
+    const outcome = fitComponents(workspace, goal, share);
+    work += Math.max(1, outcome.work);
+    if (outcome.kind === "impossible") proved = goal + 1;
+    if (outcome.kind !== "fits") tried = goal;
+    const peak = peakOfWorkspace(workspace);
+    if (peak - tried <= 1) break;
+    goal = tried + Math.floor((peak - tried) / 2);
+  }
+  const peak = peakOfWorkspace(workspace);
   return {
-    offsets: offsetsInInputOrder(sections, placement.offsets),
-    peak: placement.peak,
+    offsets: offsetsOfInput(workspace),
+    peak,
     lowerBound,
-    gap: lowerBound.peak === 0 ? 0 : (placement.peak - lowerBound.peak) / lowerBound.peak,
-    work: placement.work,
+    provedPeak: proved,
+    gap: proved === 0 ? 0 : (peak - proved) / proved,
+    work,
   };
 }

@@ -1,0 +1,122 @@
+// `lpuc alloc` without its command line: text of an allocation problem in; the allocated table, an answer for people and one for
+// machines out. Pure; must not know files, streams, how options are spelt, or exit codes.
+import { invariant } from "../../ir/diag/diagnostic.ts";
+import { checkAllocation, printAllocViolation } from "../../passes/alloc/check.ts";
+import { minimisePeak } from "../../passes/alloc/minimise.ts";
+import { solveAlloc } from "../../passes/alloc/solve.ts";
+import { type AllocTable, type LineError, readAllocTable, writeAllocTable } from "./alloc-csv.ts";
+
+export type AllocOptions = {
+  /** Size of the address space; without one, the lowest peak is looked for. */
+  readonly capacity?: number;
+  /** Units of search work before the best found so far is given. */
+  readonly budget?: number;
+};
+
+export type AllocAnswer =
+  | {
+      readonly ok: true;
+      /** False where the buffers do not fit, or were not made to fit; `json` and `text` then say why. */
+      readonly fits: boolean;
+      /** The table with offsets; absent where there is no allocation within the capacity. */
+      readonly csv?: string;
+      readonly json: Readonly<Record<string, unknown>>;
+      readonly text: string;
+    }
+  | { readonly ok: false; readonly errors: readonly LineError[] };
+
+const SCHEMA = "lpuc.alloc/1";
+
+/** Some ten seconds of search on today's machines. */
+const defaultBudget = 5_000_000;
+
+type Outcome = {
+  readonly kind: "fits" | "infeasible" | "unknown";
+  readonly offsets: readonly number[];
+  readonly peak: number;
+  readonly lowerBound: number;
+  readonly time: number;
+  readonly live: readonly string[];
+  readonly work: number;
+  readonly why: string;
+};
+
+function outcomeOf(table: AllocTable, options: AllocOptions): Outcome {
+  const budget = options.budget ?? defaultBudget;
+  const { buffers } = table;
+  const { capacity } = options;
+  if (capacity === undefined) {
+    const found = minimisePeak({ buffers }, { budget });
+    const { time, buffers: live } = found.lowerBound;
+    const why = found.gap === 0 ? "no allocation has a lower peak" : "the search budget ran out";
+    return { ...found, kind: "fits", lowerBound: found.provedPeak, time, live, why };
+  }
+  const found = solveAlloc({ buffers, capacity }, { budget });
+  const { peak: bound, time, buffers: live } = found.lowerBound;
+  const common = { ...found, lowerBound: bound, time, live };
+  switch (found.kind) {
+    case "fits":
+      return { ...common, why: "" };
+    case "infeasible": {
+      const clique = `buffers that are live together at time ${time} need ${bound}`;
+      return { ...common, why: found.by === "clique" ? clique : "every way of stacking the buffers was ruled out" };
+    }
+    case "unknown":
+      return { ...common, why: "the search budget ran out before it was decided" };
+  }
+}
+
+const percent = (part: number, whole: number): string =>
+  whole === 0 ? "0 %" : `${((100 * part) / whole).toFixed(2)} %`;
+
+function textOf(table: AllocTable, options: AllocOptions, outcome: Outcome): string {
+  const { kind, peak, lowerBound, live, why } = outcome;
+  const capacity = options.capacity === undefined ? "" : `, capacity ${options.capacity}`;
+  const named = live.slice(0, 5).join(", ") + (live.length > 5 ? ` and ${live.length - 5} more` : "");
+  const lines = [
+    `${table.buffers.length} buffers${capacity}`,
+    kind === "fits" ? "fits" : kind === "infeasible" ? `does not fit: ${why}` : `not decided: ${why}`,
+    `${kind === "fits" ? "peak" : "best peak found"} ${peak}, lower bound ${lowerBound}, gap ${percent(peak - lowerBound, lowerBound)}`,
+  ];
+  if (live.length > 0) lines.push(`most is live at time ${outcome.time}: ${named}`);
+  if (kind === "fits" && why !== "") lines.push(why);
+  return `${[...lines, ...table.notes.map((note) => `note: ${note}`)].join("\n")}\n`;
+}
+
+/** Reads a problem, solves it and checks the answer. */
+export function runAlloc(text: string, options: AllocOptions = {}): AllocAnswer {
+  const { capacity, budget = defaultBudget } = options;
+  if (capacity !== undefined && (!Number.isSafeInteger(capacity) || capacity < 0)) {
+    return { ok: false, errors: [{ line: 0, message: `capacity ${capacity} is not a non-negative integer` }] };
+  }
+  if (!Number.isSafeInteger(budget) || budget < 0) {
+    return { ok: false, errors: [{ line: 0, message: `budget ${budget} is not a non-negative integer` }] };
+  }
+  const table = readAllocTable(text);
+  if (!table.ok) return { ok: false, errors: table.errors };
+  const outcome = outcomeOf(table, options);
+  const { kind, offsets, peak, lowerBound, work, time, live, why } = outcome;
+  const violations = checkAllocation({ buffers: table.buffers, capacity: peak }, offsets);
+  invariant(violations.length === 0, `allocation is wrong: ${violations.map(printAllocViolation).join("; ")}`);
+  const fits = kind === "fits";
+  return {
+    ok: true,
+    fits,
+    ...(fits ? { csv: writeAllocTable(table, offsets) } : {}),
+    json: {
+      schema: SCHEMA,
+      buffers: table.buffers.length,
+      capacity: capacity ?? null,
+      result: kind,
+      peak,
+      lowerBound,
+      gap: lowerBound === 0 ? 0 : peak / lowerBound - 1,
+      reason: why === "" ? null : why,
+      mostLive: { time, buffers: live },
+      offsets: fits ? Object.fromEntries(table.buffers.map(({ id }, index) => [id, offsets[index] ?? 0])) : null,
+      work,
+      notes: table.notes,
+    },
+    text: textOf(table, options, outcome),
+  };
+}

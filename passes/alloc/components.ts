@@ -1,0 +1,88 @@
+// A problem taken apart into components that never share a time, each with the best placement known so far. Solvers improve
+// the components one by one; the peak of the problem is that of its worst component.
+import { type LowerBound, lowerBoundOf } from "./bound.ts";
+import { searchExactly } from "./exact.ts";
+import { heuristicPlacement } from "./heuristic.ts";
+import { componentsOf, instanceOf } from "./instance.ts";
+import type { AllocBuffer } from "./problem.ts";
+import { type Sections, sectionsOf } from "./sections.ts";
+
+type Component = { readonly buffers: Int32Array; peak: number };
+
+export type Workspace = {
+  readonly sections: Sections;
+  readonly lowerBound: LowerBound;
+  readonly components: readonly Component[];
+  /** Offsets in normal order: the best known, valid at every moment. */
+  readonly offsets: Float64Array;
+};
+
+/** Peak of one component under the workspace's offsets. */
+function peakOfComponent(sections: Sections, buffers: Int32Array, offsets: Float64Array): number {
+  let peak = 0;
+  for (const b of buffers) peak = Math.max(peak, (offsets[b] ?? 0) + (sections.size[b] ?? 0));
+  return peak;
+}
+
+/** Takes a problem apart and places it without search; stops early at `target`. */
+export function openWorkspace(buffers: readonly AllocBuffer[], target: number): Workspace {
+  const sections = sectionsOf(buffers);
+  const lowerBound = lowerBoundOf(sections, buffers);
+  const placement = heuristicPlacement(sections, Math.max(target, lowerBound.peak));
+  const components = componentsOf(sections).map((members) => ({
+    buffers: members,
+    peak: peakOfComponent(sections, members, placement.offsets),
+  }));
+  return { sections, lowerBound, components, offsets: placement.offsets };
+}
+
+export function peakOfWorkspace(workspace: Workspace): number {
+  const { components, sections } = workspace;
+  return components.reduce((peak, component) => Math.max(peak, component.peak), largestSize(sections));
+}
+
+/** A buffer that is never live still needs an address. */
+const largestSize = (sections: Sections): number => sections.size.reduce((most, size) => Math.max(most, size), 0);
+
+/** Offsets of the problem's buffers in the order of the input. */
+export function offsetsOfInput(workspace: Workspace): readonly number[] {
+  const { sections, offsets } = workspace;
+  const out = new Array<number>(sections.source.length).fill(0);
+  sections.source.forEach((index, b) => {
+    out[index] = offsets[b] ?? 0;
+  });
+  return out;
+}
+
+export type FitOutcome = {
+  readonly kind: "fits" | "impossible" | "budget";
+  readonly work: number;
+};
+
+/**
+ * Searches the components that do not fit `capacity` yet, keeping what is found. "impossible" is a proof: nothing fits.
+ * Windows in gaps are searched as if the buffer were whole, so with them there is no such proof.
+ */
+export function fitComponents(workspace: Workspace, capacity: number, budget: number): FitOutcome {
+  let work = 0;
+  let kind: FitOutcome["kind"] = "fits";
+  for (const component of workspace.components) {
+    if (component.peak <= capacity) continue;
+    const instance = instanceOf(workspace.sections, component.buffers, capacity);
+    if (instance === undefined) {
+      kind = "budget";
+      continue;
+    }
+    const answer = searchExactly(instance, budget - work);
+    work += answer.work;
+    if (answer.kind === "solved") {
+      component.buffers.forEach((b, i) => {
+        workspace.offsets[b] = answer.offsets[i] ?? 0;
+      });
+      component.peak = peakOfComponent(workspace.sections, component.buffers, workspace.offsets);
+    } else if (answer.kind === "impossible" && !workspace.sections.hasWindows) {
+      return { kind: "impossible", work };
+    } else kind = "budget";
+  }
+  return { kind, work };
+}

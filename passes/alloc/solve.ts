@@ -1,0 +1,52 @@
+// Does a problem fit its capacity? Finds offsets, or proves that there are none, or says how far it came.
+import type { LowerBound } from "./bound.ts";
+import { fitComponents, offsetsOfInput, openWorkspace, peakOfWorkspace } from "./components.ts";
+import type { AllocProblem } from "./problem.ts";
+
+export type SolveOptions = {
+  /** In units of search work: nodes opened and placements tried. */
+  readonly budget: number;
+};
+
+type Found = {
+  /** In the order of the buffers: the lowest peak found, also when that is above the capacity. */
+  readonly offsets: readonly number[];
+  readonly peak: number;
+  readonly lowerBound: LowerBound;
+  readonly work: number;
+};
+
+export type AllocResult =
+  | ({ readonly kind: "fits" } & Found)
+  /** By "clique", the lower bound's buffers are live together; by "search", every way of stacking was ruled out. */
+  | ({ readonly kind: "infeasible"; readonly by: "clique" | "search" } & Found)
+  | ({ readonly kind: "unknown" } & Found);
+
+/**
+ * Capacities below the wanted one at which to look when the search there ran out of budget: a tighter one leaves less to
+ * explore. They depend on the lower bound alone, so that what is found for a smaller capacity is found for a larger one too.
+ */
+const rungs: readonly number[] = [0, 1 / 64, 1 / 16, 1 / 4];
+
+export function solveAlloc(problem: AllocProblem, options: SolveOptions): AllocResult {
+  const { capacity } = problem;
+  const workspace = openWorkspace(problem.buffers, capacity);
+  const { lowerBound } = workspace;
+  let work = 0;
+  const found = (): Found => ({
+    offsets: offsetsOfInput(workspace),
+    peak: peakOfWorkspace(workspace),
+    lowerBound,
+    work,
+  });
+  if (lowerBound.peak > capacity) return { kind: "infeasible", by: "clique", ...found() };
+  const below = rungs.map((rung) => Math.floor(lowerBound.peak * (1 + rung))).filter((rung) => rung < capacity);
+  const share = Math.ceil(options.budget / (rungs.length + 1));
+  for (const goal of [capacity, ...below]) {
+    const outcome = fitComponents(workspace, goal, share);
+    work += outcome.work;
+    if (peakOfWorkspace(workspace) <= capacity) return { kind: "fits", ...found() };
+    if (outcome.kind === "impossible" && goal === capacity) return { kind: "infeasible", by: "search", ...found() };
+  }
+  return { kind: "unknown", ...found() };
+}
