@@ -22,17 +22,7 @@ import {
   unary,
   xor,
 } from "./arith.ts";
-import {
-  type CoreDraft,
-  constant,
-  dtypeOf,
-  float,
-  int,
-  producedBy,
-  shapeOf,
-  smallValue,
-  uniform,
-} from "./core-draft.ts";
+import { type CoreDraft, constant, float, int, producedBy, shapeOf, smallValue, uniform } from "./core-draft.ts";
 import { isNonNegative, isPositive, rangeOf } from "./range.ts";
 import { expand, reshape } from "./views.ts";
 

@@ -156,7 +156,7 @@ export function expm1(d: CoreDraft, x: TensorId): TensorId {
 const sinTerms = [-0.16666653079423158, 0.008332063868860802, -0.0001950213407446331];
 const cosTerms = [0.0416666429835833, -0.00138871846959852, 2.4418127706483418e-5];
 /** pi/2 in three parts whose products with whole numbers below 2^13 are exact. */
-const HALF_PI = [1.5703125, 4.837512969970703125e-4, 7.549789948768648e-8];
+const HALF_PI = [1.5703125, 4.837512969970703e-4, 7.549789948768648e-8];
 
 /** sin (phase 0) or cos (phase 1) by quarter turns; accurate for |x| up to about 10^4. */
 function circular(d: CoreDraft, x: TensorId, phase: 0 | 1): TensorId {

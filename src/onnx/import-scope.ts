@@ -9,7 +9,7 @@ import type { TensorValue } from "../../ir/graph/values.ts";
 import { addCall, addConstant, type OnnxDraft } from "../../passes/fold/draft.ts";
 import { codes } from "./import-codes.ts";
 import type { AttributeValue, FunctionProto, GraphProto, NodeProto, SparseTensorProto, TensorProto } from "./model.ts";
-import { isTensorProblem, loadTensor, type TensorFiles } from "./tensor-data.ts";
+import type { TensorFiles } from "./tensor-data.ts";
 
 /** Stands for a value that could not be computed; whoever reads it stays silent. */
 export const poison = "poison";
@@ -146,18 +146,6 @@ export function providerOf(scope: Scope, name: string): Scope | undefined {
 const nameOf = (tensor: TensorProto | SparseTensorProto): string =>
   "values" in tensor ? tensor.values.name : tensor.name;
 
-/** Optimisers sometimes write one Constant node twice: harmless if both hold the same. */
-function sameConstant(importer: Importer, a: NodeProto, b: NodeProto): boolean {
-  const [first, second] = [a, b].map((node) => (node.opType === "Constant" ? node.attributes[0]?.value : undefined));
-  if (first?.kind !== "t" || second?.kind !== "t") return false;
-  const [x, y] = [loadTensor(first.value, importer.files), loadTensor(second.value, importer.files)];
-  if (isTensorProblem(x) || isTensorProblem(y)) return false;
-  const bytes = y.data.read();
-  return (
-    x.dtype === y.dtype && x.shape.join() === y.shape.join() && x.data.read().every((byte, at) => byte === bytes[at])
-  );
-}
-
 /** Producers and initialisers of a list of nodes; a name made twice is reported. */
 export function openScope(
   importer: Importer,
@@ -177,9 +165,13 @@ export function openScope(
   for (const [index, node] of graph.nodes.entries()) {
     for (const name of node.outputs) {
       if (name === "") continue;
-      const other = graph.nodes[producers.get(name) ?? index];
-      if (other !== undefined && other !== node && sameConstant(importer, other, node)) continue;
-      if (producers.has(name) || initializers.has(name) || rest.values.has(name)) twice(name);
+      const other = graph.nodes[producers.get(name) ?? -1];
+      if (other?.opType === "Constant" && node.opType === "Constant") {
+        const location = { kind: "tensor", name } as const;
+        importer.warnings.push(
+          diagnostic(codes.badName, `constant '${name}' is defined twice; the last is taken`, { location }),
+        );
+      } else if (producers.has(name) || initializers.has(name) || rest.values.has(name)) twice(name);
       producers.set(name, index);
     }
   }
