@@ -112,9 +112,10 @@ function skipNormalization(d: CoreDraft, site: Site, simplified: boolean): Lower
   const sum = bias === undefined ? plain : add(d, plain, bias);
   const axes = [shapeOf(d, sum).length - 1];
   const epsilon = numberOf(site.attrs, "epsilon");
-  const normal = simplified ? rootMeanSquare(d, sum, axes, epsilon) : standardise(d, sum, axes, epsilon);
+  const full = simplified ? undefined : standardise(d, sum, axes, epsilon);
+  const normal = full ?? rootMeanSquare(d, sum, axes, epsilon);
   const y = scaled(d, normal.y, site.input(2), simplified ? undefined : optionalInput(site, 3));
-  const mean = "mean" in normal && site.wanted[1] === true ? normal.mean : null;
+  const mean = site.wanted[1] === true ? (full?.mean ?? null) : null;
   return [y, mean, site.wanted[2] === true ? normal.inverseDeviation : null, sum];
 }
 

@@ -2,7 +2,8 @@
 // operators in their newest form, in an order that depends on structure alone.
 import type { Diagnostic, Result } from "../../ir/diag/diagnostic.ts";
 import type { Graph, GraphInput, GraphOutput } from "../../ir/graph/graph.ts";
-import { addDraftTensor, createOnnxDraft, draftTensor } from "../../passes/fold/draft.ts";
+import type { TensorValue } from "../../ir/graph/values.ts";
+import { addConstant, addDraftTensor, createOnnxDraft, draftTensor } from "../../passes/fold/draft.ts";
 import { canonicalOrder } from "../../passes/fold/order.ts";
 import type { ByteSource } from "../io.ts";
 import { codes } from "./import-codes.ts";
@@ -21,6 +22,8 @@ export interface ImportOptions {
   /** Whole shapes of inputs. */
   readonly shapes: ReadonlyMap<string, readonly number[]>;
   readonly external: (location: string) => ExternalFile;
+  /** Inputs whose value is known when compiling: they stay inputs, and what depends on them folds. */
+  readonly constants?: ReadonlyMap<string, TensorValue>;
   /** External weights are not read: shapes are enough. */
   readonly shapesOnly?: boolean;
 }
@@ -59,7 +62,16 @@ function buildGraph(importer: Importer, model: ModelProto, options: ImportOption
     const tensor = addDraftTensor(importer.draft, name, { dtype, shape });
     if (name === "" || values.has(name))
       report(importer, codes.badName, name === "" ? "a graph input has no name" : `input '${name}' is listed twice`);
-    values.set(name, ready ? tensor : poison);
+    const known = options.constants?.get(name);
+    if (known !== undefined && (known.dtype !== dtype || known.shape.join() !== shape.join())) {
+      report(
+        importer,
+        codes.unknownBinding,
+        `the value given for input '${name}' is ${known.dtype}[${known.shape.join("x")}]`,
+      );
+    }
+    const value = known === undefined ? tensor : addConstant(importer.draft, name, known);
+    values.set(name, ready ? value : poison);
     inputs.push({ name, tensor, dtype });
   }
   for (const { name } of free) if (!values.has(name)) values.set(name, poison);
