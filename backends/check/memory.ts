@@ -164,7 +164,7 @@ export function wordState(memory: Memory, slice: Slice, word: number): WordState
   if (entry > 0 && value !== undefined) return { kind: "written", entry, value };
   const bytes = imageWord(memory.images, slice.chip, slice.hemisphere, slice.slice, word);
   if (bytes === undefined) return { kind: "nothing" };
-  return { kind: "image", value: bytesOf(Int32Array.from(bytes), byteTags.concrete) };
+  return { kind: "image", value: bytesOf(new Int32Array(bytes), byteTags.concrete) };
 }
 
 export function noteRead(memory: Memory, entry: number, cycle: number): void {

@@ -1,12 +1,13 @@
 // Matrix tiles in the data-flow proof: loading rows from byte vectors and multiplying an activation vector with a tile in field arithmetic.
 // An int8 tile keeps its bytes, so that products with 0/1 selections move symbolic bytes untouched.
 import type { MxmMode } from "../../ir/target/target.ts";
-import { addField, isSpecial, lazyTerms, multiplyField, notANumber, reduce } from "./field.ts";
+import { addField, embedFloat, isSpecial, lazyTerms, multiplyField, notANumber, reduce } from "./field.ts";
 import {
   type ByteVector,
   byteAsInt,
   byteTags,
   floatAt,
+  halfToFloatBits,
   intAt,
   joinLane,
   kindAt,
@@ -65,6 +66,53 @@ export interface Window {
 
 const stored = { int8: "i8", fp16: "f16", fp32: "f32" } as const;
 
+/** Field value of every binary16 pattern. */
+function halfFields(): Int32Array {
+  if (halfTable === undefined) {
+    halfTable = new Int32Array(65536);
+    for (let code = 0; code < halfTable.length; code++) halfTable[code] = embedFloat(halfToFloatBits(code));
+  }
+  return halfTable;
+}
+let halfTable: Int32Array | undefined;
+
+/** Concrete bytes: byte j of element i is lane `lane + i + j * pack` of its plane. */
+function readConcrete(
+  mode: MxmMode,
+  planes: readonly ByteVector[],
+  lane: number,
+  pack: number,
+  values: Float64Array,
+): void {
+  const planeAt = (j: number): Int32Array => (planes[pack > 0 ? 0 : j] ?? (planes[0] as ByteVector)).x;
+  const [p0, p1, p2, p3] = [planeAt(0), planeAt(1), planeAt(2), planeAt(3)];
+  const fields = halfFields();
+  for (let i = 0; i < values.length; i++) {
+    const at = lane + i;
+    const low = (p0[at] as number) | ((p1[at + pack] as number) << 8);
+    if (mode === "fp16") values[i] = fields[low] as number;
+    else values[i] = embedFloat(low | ((p2[at + 2 * pack] as number) << 16) | ((p3[at + 3 * pack] as number) << 24));
+  }
+}
+
+function readJoined(
+  mode: MxmMode,
+  planes: readonly ByteVector[],
+  lane: number,
+  pack: number,
+  values: Float64Array,
+): boolean {
+  const value = { kind: 0, x: 0 };
+  const views = pack > 0 ? packedViews(planes[0] as ByteVector, pack, mode === "fp16" ? 2 : 4) : planes;
+  let torn = false;
+  for (let i = 0; i < values.length; i++) {
+    joinLane(views, stored[mode], lane + i, value);
+    if (value.kind === -1) torn = true;
+    values[i] = floatAt(value.kind, value.x);
+  }
+  return torn;
+}
+
 /** Reads k elements of `mode`; byte j of element i is lane `lane + i + j * pack` of planes[pack > 0 ? 0 : j]. */
 export function readWindow(
   mode: MxmMode,
@@ -74,22 +122,15 @@ export function readWindow(
   pack: number,
 ): Window {
   const values = new Float64Array(k);
-  if (mode === "int8") return readBytes(planes[0] as ByteVector, lane, k, values);
-  const value = { kind: 0, x: 0 };
-  let special = false;
+  const first = planes[0] as ByteVector;
+  if (mode === "int8") return readBytes(first, lane, k, values);
   let torn = false;
-  const views = pack > 0 ? packedViews(planes[0] as ByteVector, pack, mode === "fp16" ? 2 : 4) : planes;
-  const first = views[0] as ByteVector;
   const wholeTag = mode === "fp16" ? byteTags.half : byteTags.float;
-  if (first.tag === wholeTag && views.every((view, b) => view.x === first.x && view.tag === wholeTag + b)) {
+  if (planes.every((plane) => plane.tag === byteTags.concrete)) readConcrete(mode, planes, lane, pack, values);
+  else if (pack === 0 && planes.every((plane, b) => plane.x === first.x && plane.tag === wholeTag + b)) {
     for (let i = 0; i < k; i++) values[i] = first.x[lane + i] as number;
-  } else {
-    for (let i = 0; i < k; i++) {
-      joinLane(views, stored[mode], lane + i, value);
-      if (value.kind === -1) torn = true;
-      values[i] = floatAt(value.kind, value.x);
-    }
-  }
+  } else torn = readJoined(mode, planes, lane, pack, values);
+  let special = false;
   for (let i = 0; i < k; i++) if (isSpecial(values[i] as number)) special = true;
   return { values, tags: undefined, sources: undefined, special, symbolic: true, torn };
 }
