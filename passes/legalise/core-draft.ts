@@ -33,6 +33,12 @@ export interface Meaning {
   readonly of: TensorId;
 }
 
+/** Bounds of all numbers of a tensor. */
+export interface Interval {
+  readonly low: number;
+  readonly high: number;
+}
+
 export interface CoreDraft {
   readonly precision: Precision;
   readonly tensors: GraphTensor[];
@@ -41,6 +47,7 @@ export interface CoreDraft {
   readonly memo: Map<string, TensorId>;
   readonly values: Map<TensorId, TensorValue>;
   readonly meanings: Map<TensorId, Meaning>;
+  readonly ranges: Map<TensorId, Interval>;
   readonly site: { origins: readonly NodeOrigin[]; label: string };
 }
 
@@ -56,6 +63,7 @@ export function createCoreDraft(precision: Precision): CoreDraft {
     memo: new Map(),
     values: new Map(),
     meanings: new Map(),
+    ranges: new Map(),
     site: { origins: [], label: "value" },
   };
 }

@@ -1,16 +1,20 @@
-// What is known of the values of a core tensor: an interval that holds every number in it (NaN aside). Found from how it was made, no deeper than
-// a few nodes. Decides whether a denominator needs its sign and zero looked after.
+// What is known of the values of a core tensor: an interval that holds every number in it (NaN aside). Found from how it was made. Decides whether a denominator needs its sign and zero looked after.
 import { numbersAttr } from "../../ir/graph/attr.ts";
 import type { TensorId } from "../../ir/graph/graph.ts";
-import { type CoreDraft, type CoreNode, producedBy, producerOf, shapeOf, smallValue, uniform } from "./core-draft.ts";
-
-export interface Interval {
-  readonly low: number;
-  readonly high: number;
-}
+import {
+  type CoreDraft,
+  type CoreNode,
+  type Interval,
+  producedBy,
+  producerOf,
+  shapeOf,
+  smallValue,
+  uniform,
+} from "./core-draft.ts";
 
 const everything: Interval = { low: -Infinity, high: Infinity };
-const MAX_DEPTH = 24;
+/** Ranges are remembered as nodes are made, so that this is reached by chains nobody asked about only. */
+const MAX_DEPTH = 256;
 
 function ofConstant(d: CoreDraft, id: TensorId): Interval {
   const value = smallValue(d, id);
@@ -125,12 +129,15 @@ function ofNode(d: CoreDraft, node: CoreNode, depth: number): Interval {
 }
 
 function interval(d: CoreDraft, id: TensorId, depth: number): Interval {
-  const node = producerOf(d, id);
-  if (node === undefined) return ofConstant(d, id);
+  const known = d.ranges.get(id);
+  if (known !== undefined) return known;
   if (depth <= 0) return everything;
-  const found = ofNode(d, node, depth - 1);
+  const node = producerOf(d, id);
+  const found = node === undefined ? ofConstant(d, id) : ofNode(d, node, depth - 1);
   const wraps = d.tensors[id]?.dtype !== "float32" && (found.low < -(2 ** 31) || found.high >= 2 ** 31);
-  return wraps || Number.isNaN(found.low) || Number.isNaN(found.high) ? everything : found;
+  const range = wraps || Number.isNaN(found.low) || Number.isNaN(found.high) ? everything : found;
+  d.ranges.set(id, range);
+  return range;
 }
 
 export const rangeOf = (d: CoreDraft, id: TensorId): Interval => interval(d, id, MAX_DEPTH);
