@@ -88,71 +88,80 @@ interface Entry {
   pending: boolean;
 }
 
-function checkEntries(findings: Findings, key: string, sums: readonly Site[], uses: RegisterUse[]): void {
-  const [chip = 0, plane = 0] = key.split(" ").map(Number);
+type Say = (site: Site, cycle: number, message: string) => void;
+
+/** Does `site` add to a sum of its own tile? */
+function continues(entry: Entry | undefined, site: Site): entry is Entry {
+  const { unit, ins } = site;
+  if (entry === undefined || ins.op !== "acc" || !("plane" in unit)) return false;
+  const before = entry.site;
+  return (
+    "plane" in before.unit && before.unit.plane === unit.plane && "mode" in before.ins && before.ins.mode === ins.mode
+  );
+}
+
+/** The entries of one plane, in issue order. */
+function checkEntries(findings: Findings, say: Say, plane: number, sums: readonly Site[], uses: RegisterUse[]): void {
   const entries = new Map<number, Entry>();
   const close = (index: number, entry: Entry): void => {
-    if (entry.pending) violateAt(findings, "accumulator", entry.site, `the sum in entry ${index} is never emitted`);
-    uses.push({ chip, plane, register: "entry", entry: index, from: entry.from, until: entry.until, site: entry.site });
+    const { site, from, until } = entry;
+    uses.push({ chip: site.chip, plane, register: "entry", entry: index, from, until, site });
   };
-  const told = new Set<number>();
   visitAllIssues(sums, (site, repetition, cycle) => {
     const { ins } = site;
     if (ins.op !== "acc") return;
     countChecked(findings, "accumulator");
     const index = ins.entry + repetition * ins.stride;
     const entry = entries.get(index);
-    const until = cycle + 1;
-    if (!ins.init && entry !== undefined) {
-      entry.until = until;
+    if (!ins.init && continues(entry, site)) {
+      entry.until = cycle + 1;
       entry.site = site;
       entry.pending = !ins.emit;
       return;
     }
-    if (!told.has(site.id)) {
-      if (!ins.init) {
-        told.add(site.id);
-        violateAt(findings, "accumulator", site, `adds to entry ${index}, which holds no sum yet`, { cycle });
-      } else if (entry?.pending === true) {
-        told.add(site.id);
-        const lost = siteName(entry.site);
-        violateAt(findings, "accumulator", site, `starts entry ${index} anew; the sum of ${lost} was not emitted`, {
-          cycle,
-        });
-        entry.pending = false;
-      }
+    if (!ins.init) say(site, cycle, `adds to entry ${index}, which holds no sum of its tile yet`);
+    else if (entry?.pending === true) {
+      say(site, cycle, `starts entry ${index} anew; the sum of ${siteName(entry.site)} was not emitted`);
     }
-    if (entry !== undefined) close(index, { ...entry, pending: false });
-    entries.set(index, { from: cycle, until, site, pending: !ins.emit });
+    if (entry !== undefined) close(index, entry);
+    entries.set(index, { from: cycle, until: cycle + 1, site, pending: !ins.emit });
   });
-  for (const [index, entry] of entries) close(index, entry);
-}
-
-/** A tile on two planes and one on its second plane alone would share entries: they must not be mixed. */
-function checkPartners(findings: Findings, target: Target, groups: ReadonlyMap<string, readonly Site[]>): void {
-  for (const [key, group] of groups) {
-    const [chip, plane = 0] = key.split(" ").map(Number);
-    const double = group.find((site) => "mode" in site.ins && planesOf(target, plane, site.ins.mode).length === 2);
-    const partner = groups.get(`${chip} ${plane + 1}`)?.[0];
-    if (double === undefined || partner === undefined) continue;
-    violateAt(
-      findings,
-      "accumulator",
-      partner,
-      `uses entries of the plane that ${siteName(double)} takes as second of its tile`,
-    );
+  for (const [index, entry] of entries) {
+    if (entry.pending) say(entry.site, entry.until - 1, `the sum in entry ${index} is never emitted`);
+    close(index, entry);
   }
 }
 
+/** ACC sites by each plane whose entries they use: both planes of a double tile. */
+function byEntryPlane(target: Target, sites: readonly Site[]): ReadonlyMap<string, readonly Site[]> {
+  const groups = new Map<string, Site[]>();
+  for (const site of sites) {
+    if (site.ins.op !== "acc" || !("plane" in site.unit)) continue;
+    for (const plane of planesOf(target, site.unit.plane, site.ins.mode)) {
+      const key = `${site.chip} ${plane}`;
+      const group = groups.get(key);
+      if (group === undefined) groups.set(key, [site]);
+      else group.push(site);
+    }
+  }
+  return groups;
+}
+
 export function checkAccumulators(findings: Findings, sites: readonly Site[]): readonly RegisterUse[] {
-  const { target } = findings.program;
   const uses: RegisterUse[] = [];
   const activations = byPlane(sites, "abc");
   const sums = byPlane(sites, "acc");
   for (const key of new Set([...activations.keys(), ...sums.keys()])) {
     checkPairs(findings, activations.get(key) ?? [], sums.get(key) ?? []);
   }
-  checkPartners(findings, target, sums);
-  for (const [key, group] of sums) checkEntries(findings, key, group, uses);
+  const told = new Set<number>();
+  const say: Say = (site, cycle, message) => {
+    if (told.has(site.id)) return;
+    told.add(site.id);
+    violateAt(findings, "accumulator", site, message, { cycle });
+  };
+  for (const [key, group] of byEntryPlane(findings.program.target, sites)) {
+    checkEntries(findings, say, Number(key.split(" ")[1]), group, uses);
+  }
   return uses;
 }

@@ -8,14 +8,16 @@ import type { Memory } from "./memory.ts";
 import { type Registers, takeStream } from "./registers.ts";
 import { type Findings, type InvariantName, type Site, violateAt } from "./report.ts";
 import type { StreamPort } from "./sites.ts";
-import type { Tile, Window } from "./tile.ts";
+import type { Tile } from "./tile.ts";
 
 export interface PlaneState {
   /** Rows loaded since the last install. */
   buffer: Tile | undefined;
   tile: Tile | undefined;
-  /** Activations on their way, by the cycle of their ACC. */
-  readonly flying: Map<number, { readonly tile: Tile | undefined; readonly vector: Window }>;
+  /** A tile that was replaced: nobody needs it any more. */
+  spare: Tile | undefined;
+  /** Products on their way, by the cycle of their ACC. */
+  readonly flying: Map<number, Lanes>;
   readonly entries: Map<number, Lanes>;
 }
 
@@ -78,11 +80,17 @@ function passing(
   return unknownBytes(run);
 }
 
-/** The byte planes that pass a port when the instruction issues in `cycle`. */
-export function takePort(run: Execution, site: Site, port: StreamPort, cycle: number): readonly ByteVector[] {
+/** The byte planes that pass a port when the instruction issues in `cycle`: the first `count` of its streams. */
+export function takePort(
+  run: Execution,
+  site: Site,
+  port: StreamPort,
+  cycle: number,
+  count = port.streams,
+): readonly ByteVector[] {
   const at = cycle + port.delay;
   const planes: ByteVector[] = [];
-  for (let i = 0; i < port.streams; i++) {
+  for (let i = 0; i < count; i++) {
     planes.push(passing(run, site, port.direction, port.stream + i, at, port.column));
   }
   return planes;

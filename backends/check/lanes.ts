@@ -44,12 +44,14 @@ export const bytesOf = (x: Int32Array, tag: number): ByteVector => ({ x, tag, ta
 /** Lanes of which some differ in kind; told apart only if they do. */
 export function mixedLanes(x: Int32Array, kinds: Uint8Array): Lanes {
   const kind = kinds[0] ?? 0;
-  return kinds.every((other) => other === kind) ? lanesOf(x, kind) : { x, kind: -1, kinds };
+  for (let i = 1; i < kinds.length; i++) if (kinds[i] !== kind) return { x, kind: -1, kinds };
+  return lanesOf(x, kind);
 }
 
 export function mixedBytes(x: Int32Array, tags: Uint8Array): ByteVector {
   const tag = tags[0] ?? 0;
-  return tags.every((other) => other === tag) ? bytesOf(x, tag) : { x, tag: -1, tags };
+  for (let i = 1; i < tags.length; i++) if (tags[i] !== tag) return { x, tag: -1, tags };
+  return bytesOf(x, tag);
 }
 
 export function concreteLanes(count: number, bits: number): Lanes {
@@ -275,9 +277,33 @@ export function splitLanes(lanes: Lanes, type: Stored): readonly ByteVector[] {
     if (isWord && lanes.kind === laneKinds.float) planes.push(bytesOf(lanes.x, byteTags.float + b));
     else if (isWord && lanes.kind === laneKinds.int) planes.push(bytesOf(lanes.x, byteTags.int + b));
     else if (bytes === 2 && lanes.kind === laneKinds.float) planes.push(bytesOf(lanes.x, byteTags.half + b));
+    else if (isWord) planes.push(splitWords(lanes, b));
     else planes.push(splitPlane(lanes, type, b));
   }
   return planes;
+}
+
+/** splitPlane for 4-byte types, with the kinds that int8 products make in a loop of their own. */
+function splitWords(lanes: Lanes, b: number): ByteVector {
+  const { x: from, kind, kinds } = lanes;
+  const simple = kind === laneKinds.bits || kinds !== undefined || kind >= laneKinds.signedByte;
+  if (!simple) return splitPlane(lanes, "i32", b);
+  const x = new Int32Array(from.length);
+  const tags = new Uint8Array(from.length);
+  const value: LaneValue = { kind: 0, x: 0 };
+  for (let lane = 0; lane < x.length; lane++) {
+    const one = kinds === undefined ? kind : (kinds[lane] as number);
+    if (one === laneKinds.bits) x[lane] = ((from[lane] as number) >>> (8 * b)) & 255;
+    else if (one >= laneKinds.signedByte) {
+      x[lane] = from[lane] as number;
+      tags[lane] = b === 0 ? one % 16 : byteTags.junk;
+    } else {
+      splitWord(one, from[lane] as number, b, value);
+      x[lane] = value.x;
+      tags[lane] = value.kind;
+    }
+  }
+  return mixedBytes(x, tags);
 }
 
 function splitPlane(lanes: Lanes, type: Stored, b: number): ByteVector {

@@ -4,13 +4,13 @@ import { laneKinds, lanesOf, splitLanes } from "./lanes.ts";
 import { putStream } from "./registers.ts";
 import type { Site } from "./report.ts";
 import { modeBytes, putOf, takesOf } from "./sites.ts";
-import { accumulate, loadRow, multiplyTile, newTile, readWindow } from "./tile.ts";
+import { accumulate, loadRow, multiplyTile, newTile, readActivation } from "./tile.ts";
 
 function planeOf(run: Execution, site: Site): PlaneState {
   const key = "plane" in site.unit ? `${site.chip} ${site.unit.plane}` : "";
   let state = run.planes.get(key);
   if (state === undefined) {
-    state = { buffer: undefined, tile: undefined, flying: new Map(), entries: new Map() };
+    state = { buffer: undefined, tile: undefined, spare: undefined, flying: new Map(), entries: new Map() };
     run.planes.set(key, state);
   }
   return state;
@@ -30,15 +30,16 @@ export function prepareLoad(run: Execution, site: Site): Step | undefined {
   const rowsAtOnce = ins.streams / bytes;
   return (repetition, cycle) => {
     if (plane.buffer === undefined || (ins.clear && repetition === 0)) {
-      plane.buffer = newTile(ins.mode, spec.tileN, spec.tileK);
+      plane.buffer = newTile(ins.mode, spec.tileN, spec.tileK, plane.spare);
+      plane.spare = undefined;
     }
-    const planes = takePort(run, site, port, cycle);
-    for (let i = 0; i < rowsAtOnce; i++) {
-      const row = repetition * rowsAtOnce + i;
-      if (row >= ins.rows || plane.buffer.mode !== ins.mode) return;
-      const window = readWindow(ins.mode, planes.slice(i * bytes, (i + 1) * bytes), lane, ins.k, pack);
-      if (window.torn) complainTorn(run, site, cycle, lane);
-      loadRow(plane.buffer, ins.row + row, window);
+    const first = repetition * rowsAtOnce;
+    const rows = Math.min(rowsAtOnce, ins.rows - first);
+    const planes = takePort(run, site, port, cycle, rows * bytes);
+    if (plane.buffer.mode !== ins.mode) return;
+    for (let i = 0; i < rows; i++) {
+      const group = planes.slice(i * bytes, (i + 1) * bytes);
+      if (loadRow(plane.buffer, ins.row + first + i, group, lane, ins.k, pack)) complainTorn(run, site, cycle, lane);
     }
   };
 }
@@ -47,6 +48,7 @@ export function prepareInstall(run: Execution, site: Site): Step | undefined {
   if (site.ins.op !== "iw") return undefined;
   const plane = planeOf(run, site);
   return () => {
+    plane.spare = plane.tile;
     plane.tile = plane.buffer;
     plane.buffer = undefined;
   };
@@ -60,9 +62,9 @@ export function prepareActivate(run: Execution, site: Site): Step | undefined {
   const plane = planeOf(run, site);
   const latency = target.mxm.latency.abc;
   return (_repetition, cycle) => {
-    const vector = readWindow(ins.mode, takePort(run, site, port, cycle), ins.lane, ins.k, 0);
+    const vector = readActivation(ins.mode, takePort(run, site, port, cycle), ins.lane, ins.k);
     if (vector.torn) complainTorn(run, site, cycle, ins.lane);
-    plane.flying.set(cycle + latency, { tile: plane.tile, vector });
+    if (plane.tile !== undefined) plane.flying.set(cycle + latency, multiplyTile(plane.tile, vector, target.lanes));
   };
 }
 
@@ -75,10 +77,7 @@ export function prepareAccumulate(run: Execution, site: Site): Step | undefined 
   return (repetition, cycle) => {
     const flying = plane.flying.get(cycle);
     plane.flying.delete(cycle);
-    const product =
-      flying?.tile === undefined
-        ? lanesOf(new Int32Array(target.lanes), laneKinds.unknown)
-        : multiplyTile(flying.tile, flying.vector, target.lanes);
+    const product = flying ?? lanesOf(new Int32Array(target.lanes), laneKinds.unknown);
     const index = ins.entry + repetition * ins.stride;
     const before = ins.init ? undefined : plane.entries.get(index);
     const sum = before === undefined ? product : accumulate(before, product);

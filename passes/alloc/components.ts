@@ -28,7 +28,7 @@ function peakOfComponent(sections: Sections, buffers: Int32Array, offsets: Float
 export function openWorkspace(buffers: readonly AllocBuffer[], target: number): Workspace {
   const sections = sectionsOf(buffers);
   const lowerBound = lowerBoundOf(sections, buffers);
-  const placement = heuristicPlacement(sections, Math.max(target, lowerBound.peak));
+  const placement = heuristicPlacement(sections, Math.max(target, lowerBound.peak), lowerBound.peak);
   const components = componentsOf(sections).map((members) => ({
     buffers: members,
     peak: peakOfComponent(sections, members, placement.offsets),

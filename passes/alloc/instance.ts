@@ -29,6 +29,8 @@ export type Instance = {
   readonly member: Int32Array;
   /** Length of the live range, in the problem's time. */
   readonly length: Float64Array;
+  /** Where a buffer must be, or -1 where it is free; absent when all are free. */
+  readonly pin?: Amounts;
 };
 
 const at = (array: Int32Array | Float64Array, index: number): number => array[index] ?? 0;

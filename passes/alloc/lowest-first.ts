@@ -173,7 +173,8 @@ function enter(
     if (placed[b] === 1) continue;
     const own = release[b] ?? 0;
     if (own < offset || (own === offset && i < passed)) {
-      if (isBlocked(search.packing, b)) continue;
+      const isPinned = instance.pin !== undefined && (instance.pin[b] ?? -1) >= 0;
+      if (!isPinned && isBlocked(search.packing, b)) continue;
       choices = firstChoice;
       break;
     }

@@ -43,6 +43,18 @@ export function emptyPacking(instance: Instance): Packing {
     at: { trail: 0, stamp: 0, keys: new Int32Array(1024), values: zeros(size, 1024) },
   };
   for (let b = 0; b < size.length; b++) account(packing, b, 1);
+  const { pin, memberStart, member } = instance;
+  if (pin === undefined) return packing;
+  pin.forEach((at, b) => {
+    if (at >= 0) packing.release[b] = at;
+  });
+  for (let s = 0; s < sections; s++) {
+    let lowest = huge;
+    for (let j = memberStart[s] ?? 0; j < (memberStart[s + 1] ?? 0); j++) {
+      lowest = Math.min(lowest, packing.release[member[j] ?? 0] ?? 0);
+    }
+    packing.floor[s] = lowest;
+  }
   return packing;
 }
 
@@ -145,7 +157,7 @@ function raiseFloors(packing: Packing, marked: number, offset: number): boolean 
 /** Places b; -1 when that cannot lead to a solution, 0 when nothing unplaced overlaps it, else 1. */
 export function place(packing: Packing, b: number, offset: number): number {
   const { release, placed, floor, instance, at } = packing;
-  const { size, alignment, aligned, overlapStart, overlap, capacity } = instance;
+  const { size, alignment, aligned, overlapStart, overlap, capacity, pin } = instance;
   const top = offset + (size[b] ?? 0);
   record(packing, release.length + floor.length + b, 0);
   placed[b] = 1;
@@ -161,6 +173,7 @@ export function place(packing: Packing, b: number, offset: number): number {
     covered = 1;
     const old = release[other] ?? 0;
     if (old >= top) continue;
+    if (pin !== undefined && (pin[other] ?? -1) >= 0) return -1;
     let raised = top;
     if (aligned) {
       const step = alignment[other] ?? 1;

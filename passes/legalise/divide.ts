@@ -111,8 +111,27 @@ export function reciprocal(d: CoreDraft, x: TensorId): TensorId {
   return mul(d, first, signed);
 }
 
+/** A quotient of constants, rounded once. */
+function constantQuotient(d: CoreDraft, y: TensorId, x: TensorId): TensorId | undefined {
+  const [above, below] = [smallValue(d, y), smallValue(d, x)];
+  if (above === undefined || below === undefined) return undefined;
+  const [ys, xs] = [numbersOf(above), numbersOf(below)];
+  if (xs.length !== 1 && (ys.length !== xs.length || above.shape.join() !== below.shape.join())) return undefined;
+  if (below.shape.length > above.shape.length) return undefined;
+  return constant(
+    d,
+    valueFromNumbers(
+      "float32",
+      above.shape,
+      Array.from(ys, (number, at) => number / (xs[xs.length === 1 ? 0 : at] ?? 1)),
+    ),
+  );
+}
+
 /** y / x. A smaller denominator is inverted first; else its root is applied twice, which overflows only where the quotient does. */
 export function divide(d: CoreDraft, y: TensorId, x: TensorId): TensorId {
+  const folded = constantQuotient(d, y, x);
+  if (folded !== undefined) return folded;
   if (uniform(d, y) === 1)
     return expand(d, reciprocal(d, x), shapeOf(d, y).length > shapeOf(d, x).length ? shapeOf(d, y) : shapeOf(d, x));
   const known = constantReciprocal(d, x);

@@ -3,10 +3,10 @@
 import { numberOf, stringOf } from "../../ir/graph/attr.ts";
 import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
 import { numbersOf } from "../../ir/graph/values.ts";
-import { add, eq, lt, max, min, mul, select } from "./arith.ts";
-import { type CoreDraft, constantOf, int, shapeOf, smallValue } from "./core-draft.ts";
+import { add, eq, lt, max, min, mul, select, sub } from "./arith.ts";
+import { type CoreDraft, constantOf, int, shapeOf, smallValue, uniform } from "./core-draft.ts";
 import { clamp } from "./functions.ts";
-import { iota } from "./lower-views.ts";
+import { insideFlags, iota } from "./lower-views.ts";
 import { rangeOf } from "./range.ts";
 import {
   axisOf,
@@ -224,10 +224,26 @@ function scatterNd(d: CoreDraft, site: Site): Lowered {
   return typeof result === "number" ? reshape(d, result, shape) : result;
 }
 
-/**
- * A cache with an update of `count` rows written from a run-time row on, per batch element. `circular` wraps at the end. Each row is an old one,
- * or the update's row found by distance.
- */
+/** Rows of `update` from run-time row `start` (a scalar) on in one batch element's cache; `circular` wraps at the end. */
+function writeBatch(
+  d: CoreDraft,
+  cache: TensorId,
+  update: TensorId,
+  start: TensorId,
+  axis: number,
+  circular: boolean,
+): TensorId {
+  const rank = shapeOf(d, cache).length;
+  const size = shapeOf(d, cache)[axis] ?? 0;
+  const count = shapeOf(d, update)[axis] ?? 0;
+  const ahead = sub(d, iota(d, rank, axis, size), reshape(d, start, new Array<number>(rank).fill(1)));
+  const distance = circular ? select(d, lt(d, ahead, int(d, 0)), add(d, ahead, int(d, size)), ahead) : ahead;
+  if (count === 1) return select(d, eq(d, distance, int(d, 0)), update, cache);
+  const fresh = gather(d, update, clamp(d, reshape(d, distance, [size]), 0, count - 1), axis);
+  return select(d, insideFlags(d, distance, count), fresh, cache);
+}
+
+/** A cache with the rows of an update written from a run-time row on, one start a batch element or one for all. */
 export function writeRows(
   d: CoreDraft,
   cache: TensorId,
@@ -236,18 +252,24 @@ export function writeRows(
   axis: number,
   circular: boolean,
 ): TensorId {
-  const rank = shapeOf(d, cache).length;
-  const size = shapeOf(d, cache)[axis] ?? 0;
-  const count = shapeOf(d, update)[axis] ?? 0;
-  const rows = iota(d, rank, axis, size);
-  const start = reshape(d, starts, [elementCount(shapeOf(d, starts)), ...new Array<number>(rank - 1).fill(1)]);
-  let result = cache;
-  for (let at = 0; at < count; at += 1) {
-    const place = add(d, start, int(d, at));
-    const wrapped = circular ? select(d, lt(d, place, int(d, size)), place, add(d, place, int(d, -size))) : place;
-    result = select(d, eq(d, rows, wrapped), sliceAxis(d, update, axis, at, at + 1), result);
+  const [batch = 1] = shapeOf(d, cache);
+  const many = elementCount(shapeOf(d, starts));
+  const list = reshape(d, starts, [many]);
+  const known = uniform(d, starts);
+  const [size = 0, count = 0] = [shapeOf(d, cache)[axis], shapeOf(d, update)[axis]];
+  if (known !== undefined && known >= 0 && known + count <= size) {
+    return concat(
+      d,
+      [sliceAxis(d, cache, axis, 0, known), update, sliceAxis(d, cache, axis, known + count, size)],
+      axis,
+    );
   }
-  return result;
+  if (many === 1) return writeBatch(d, cache, update, list, axis, circular);
+  const parts = Array.from({ length: batch }, (_, b) => {
+    const start = sliceAxis(d, list, 0, b, b + 1);
+    return writeBatch(d, sliceAxis(d, cache, 0, b, b + 1), sliceAxis(d, update, 0, b, b + 1), start, axis, circular);
+  });
+  return concat(d, parts, 0);
 }
 
 function tensorScatter(d: CoreDraft, site: Site): Lowered {
@@ -255,7 +277,6 @@ function tensorScatter(d: CoreDraft, site: Site): Lowered {
   const axis = axisOf(numberOf(site.attrs, "axis"), shapeOf(d, cache).length);
   const update = site.input(1);
   const starts = optionalInput(site, 2) ?? int(d, 0);
-  if ((shapeOf(d, update)[axis] ?? 0) > MAX_UPDATES) return refuse(`more than ${MAX_UPDATES} rows are written`);
   return expand(
     d,
     writeRows(d, cache, update, starts, axis, stringOf(site.attrs, "mode") === "circular"),

@@ -1,7 +1,7 @@
 // Reductions, softmaxes, ranking.
 import { numberOf } from "../../ir/graph/attr.ts";
 import type { TensorId } from "../../ir/graph/graph.ts";
-import { abs, add, and, eq, mul, not, reduce, select, sub, toFloat, unary } from "./arith.ts";
+import { abs, add, and, eq, max, mul, not, reduce, scaledBy, select, sub, toFloat, unary } from "./arith.ts";
 import { type CoreDraft, float, int, isFloat, shapeOf } from "./core-draft.ts";
 import { divide, divideInts, LOG2_E, reciprocal, sqrt } from "./divide.ts";
 import { exp, log } from "./functions.ts";
@@ -68,15 +68,17 @@ function reduction(f: Reduce, alone: (d: CoreDraft, x: TensorId) => TensorId): L
 
 const same = (_: CoreDraft, x: TensorId): TensorId => x;
 
-/** e^(x - max) and its sum along an axis. */
+/** e^(x - max) and its sum along an axis. A positive scalar factor of x is applied after the subtraction, with log2 e. */
 function exponentials(
   d: CoreDraft,
   x: TensorId,
   axis: number,
 ): { readonly shifted: TensorId; readonly powers: TensorId; readonly sum: TensorId } {
-  const shifted = sub(d, x, maxOver(d, x, [axis]));
-  const powers = unary(d, "exp2", mul(d, shifted, float(d, LOG2_E)));
-  return { shifted, powers, sum: sumOver(d, powers, [axis]) };
+  const scaled = scaledBy(d, x);
+  const inner = scaled !== undefined && scaled.factor > 0 ? scaled : { x, factor: 1 };
+  const distance = sub(d, inner.x, maxOver(d, inner.x, [axis]));
+  const powers = unary(d, "exp2", mul(d, distance, float(d, inner.factor * LOG2_E)));
+  return { shifted: mul(d, distance, float(d, inner.factor)), powers, sum: sumOver(d, powers, [axis]) };
 }
 
 export function softmax(d: CoreDraft, x: TensorId, axis: number): TensorId {
@@ -91,6 +93,14 @@ export function softmaxOrZero(d: CoreDraft, x: TensorId, axis: number): TensorId
   const powers = unary(d, "exp2", mul(d, sub(d, x, select(d, blocked, float(d, 0), peak)), float(d, LOG2_E)));
   const sum = sumOver(d, powers, [axis]);
   return mul(d, powers, reciprocal(d, select(d, blocked, float(d, 1), sum)));
+}
+
+/** Softmax with one more term e^sink in the sum. */
+export function softmaxWithSink(d: CoreDraft, x: TensorId, axis: number, sink: TensorId): TensorId {
+  const peak = max(d, maxOver(d, x, [axis]), sink);
+  const powers = unary(d, "exp2", mul(d, sub(d, x, peak), float(d, LOG2_E)));
+  const extra = unary(d, "exp2", mul(d, sub(d, sink, peak), float(d, LOG2_E)));
+  return divide(d, powers, add(d, sumOver(d, powers, [axis]), extra));
 }
 
 function logSoftmax(d: CoreDraft, site: Site): TensorId {

@@ -2,7 +2,7 @@
 import { numberOf, optionalNumbers, stringOf } from "../../ir/graph/attr.ts";
 import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
 import { add, and, eq, lt, select } from "./arith.ts";
-import { type CoreDraft, constantOf, dtypeOf, float, int, isFloat, shapeOf } from "./core-draft.ts";
+import { type CoreDraft, constantOf, float, int, isFloat, shapeOf } from "./core-draft.ts";
 import {
   axisOf,
   constantNumbers,
@@ -265,6 +265,3 @@ export const viewLowerings: LoweringTable = {
 /** 1 where an index lies inside 0 <= index < size. */
 export const insideFlags = (d: CoreDraft, index: TensorId, size: number): TensorId =>
   and(d, lt(d, int(d, -1), index), lt(d, index, int(d, size)));
-
-export const zeroLike = (d: CoreDraft, x: TensorId): TensorId =>
-  dtypeOf(d, x) === "float32" ? float(d, 0) : int(d, 0);

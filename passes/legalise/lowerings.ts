@@ -1,10 +1,14 @@
 // The lowering of every operator, in one table.
 import { activationLowerings } from "./lower-activation.ts";
+import { attentionLowerings } from "./lower-attention.ts";
 import { castLowerings } from "./lower-cast.ts";
+import { contribLowerings } from "./lower-contrib.ts";
+import { convLowerings } from "./lower-conv.ts";
 import { elementwiseLowerings } from "./lower-elementwise.ts";
 import { indexLowerings } from "./lower-index.ts";
 import { matmulLowerings } from "./lower-matmul.ts";
 import { normLowerings } from "./lower-norm.ts";
+import { quantiseLowerings } from "./lower-quantise.ts";
 import { reduceLowerings } from "./lower-reduce.ts";
 import { viewLowerings } from "./lower-views.ts";
 import type { LoweringTable } from "./site.ts";
@@ -18,4 +22,8 @@ export const lowerings: LoweringTable = {
   ...reduceLowerings,
   ...normLowerings,
   ...matmulLowerings,
+  ...attentionLowerings,
+  ...contribLowerings,
+  ...convLowerings,
+  ...quantiseLowerings,
 };
