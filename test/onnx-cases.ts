@@ -3,12 +3,12 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Diagnostic, Result } from "../ir/diag/diagnostic.ts";
-import type { DType } from "../ir/dtype.ts";
 import type { Graph } from "../ir/graph/graph.ts";
 import { numbersOf, type TensorValue, valueFromBytes } from "../ir/graph/values.ts";
 import { openByteSource } from "../src/io.ts";
 import { openExternalFolder } from "../src/onnx/external.ts";
 import { type ImportedModel, type ImportOptions, importModel } from "../src/onnx/import.ts";
+import { importWithValues } from "../src/onnx/import-values.ts";
 import { readModel, readTensorFile } from "../src/onnx/reader.ts";
 import { isTensorProblem, loadTensor } from "../src/onnx/tensor-data.ts";
 
@@ -73,28 +73,18 @@ export function importFile(path: string, options: Partial<ImportOptions> = {}): 
   return importModel(source.value, { path, dims: new Map(), shapes: new Map(), external: folder.open, ...options });
 }
 
-const shapeTypes: readonly DType[] = ["int64", "int32"];
-
-/** Imports a case with the shapes of its data; values that determine shapes are bound where the first try asks for them. */
+/** Imports a case with the shapes of its data; values that determine shapes are fixed where the graph needs them. */
 export function importCase(folder: string, data: DataSet): Result<ImportedModel> {
   const path = join(folder, "model.onnx");
-  const names = inputNames(path);
-  const given = new Map(
-    names.flatMap((name, index) => (data.inputs[index] === undefined ? [] : [[name, data.inputs[index]] as const])),
-  );
-  const shapes = new Map([...given].map(([name, value]) => [name, value.shape]));
-  const first = importFile(path, { shapes });
-  const dependent =
-    !first.ok && first.diagnostics.every((problem) => problem.code === "LPU2006" || problem.code === "LPU2005");
-  if (!dependent) return first;
-  const scalars = !first.ok && first.diagnostics.some((problem) => problem.message.startsWith("Range"));
-  const constants = new Map(
-    [...given].filter(
-      ([, value]) =>
-        (shapeTypes.includes(value.dtype) && value.shape.length <= 1) || (scalars && value.shape.length === 0),
+  const values = new Map(
+    inputNames(path).flatMap((name, index) =>
+      data.inputs[index] === undefined ? [] : [[name, data.inputs[index]] as const],
     ),
   );
-  return importFile(path, { shapes, constants });
+  const source = openByteSource(path);
+  if (!source.ok) return source;
+  const external = openExternalFolder(path).open;
+  return importWithValues(source.value, values, { path, dims: new Map(), shapes: new Map(), external });
 }
 
 export function namedInputs(graph: Graph, data: DataSet): Map<string, TensorValue> {

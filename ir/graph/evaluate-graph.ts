@@ -100,6 +100,6 @@ export function evaluateGraph(
 
 /** A copy, so that outputs share no storage with inputs, constants or each other. */
 function outputValue(value: TensorValue, dtype: TensorValue["dtype"]): TensorValue {
-  const cast = castValue(value, dtype, true);
+  const cast = castValue(value, dtype, false);
   return tensorValue(cast.dtype, cast.shape, cast.data.slice());
 }

@@ -84,12 +84,10 @@ function toFloatType(d: CoreDraft, x: TensorId, from: DType, to: DType, saturate
   return format === undefined ? numbers : roundToNarrow(d, numbers, format, saturate && dtypes[to].bits <= 8);
 }
 
-/** Towards zero, limited to the type's range. */
+/** Towards zero, limited to 32 bits, of which narrower types keep the low ones. */
 function floatToInteger(d: CoreDraft, x: TensorId, to: DType): TensorId {
-  const { bits, kind } = dtypes[to];
   const whole = toInt(d, x, "trunc");
-  if (bits >= 32) return kind === "uint" ? max(d, whole, int(d, 0)) : whole;
-  return kind === "uint" ? clamp(d, whole, 0, 2 ** bits - 1) : clamp(d, whole, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1);
+  return dtypes[to].bits >= 32 && dtypes[to].kind === "uint" ? max(d, whole, int(d, 0)) : wrapTo(d, whole, to);
 }
 
 const nonZero = (d: CoreDraft, x: TensorId): TensorId => not(d, eq(d, x, isFloat(d, x) ? float(d, 0) : int(d, 0)));

@@ -6,14 +6,14 @@ import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
 import { isProblem } from "../../ir/graph/op-row.ts";
 import { type Windows, windowsOf } from "../../ir/graph/ops/window.ts";
 import { add, lt, max, mul, reduce, select } from "./arith.ts";
-import { type CoreDraft, constantOf, isFloat, shapeOf } from "./core-draft.ts";
+import { type CoreDraft, constantOf, float, int, isFloat, shapeOf } from "./core-draft.ts";
 import { matmul } from "./lower-matmul.ts";
 import { meanOver } from "./lower-reduce.ts";
 import { hasInput, type Lowered, type LoweringTable, outputType, type Site, typeAt } from "./site.ts";
-import { concat, pad, reshape, slice, sliceAxis, swapLast, transpose } from "./views.ts";
+import { concat, padWith, reshape, slice, sliceAxis, swapLast, transpose } from "./views.ts";
 
-function windowsFor(site: Site, kernel: readonly number[]): Windows {
-  const windows = windowsOf(typeAt(site, 0).shape.slice(2), kernel, site.attrs);
+function windowsFor(site: Site, kernel: readonly number[], x = 0): Windows {
+  const windows = windowsOf(typeAt(site, x).shape.slice(2), kernel, site.attrs);
   invariant(!isProblem(windows), "inference accepted the windows");
   return windows;
 }
@@ -26,14 +26,14 @@ function taps(kernel: readonly number[]): number[][] {
 }
 
 /** x padded so that every window lies inside, those that stick out at the end included. */
-function padded(d: CoreDraft, x: TensorId, w: Windows, value: number): TensorId {
+function padded(d: CoreDraft, x: TensorId, w: Windows, value: TensorId): TensorId {
   const spatial = shapeOf(d, x).slice(2);
   const needed = spatial.map((_, dim) => {
     const span = ((w.kernel[dim] ?? 1) - 1) * (w.dilations[dim] ?? 1) + 1;
     return ((w.output[dim] ?? 1) - 1) * (w.strides[dim] ?? 1) + span;
   });
   const after = spatial.map((size, dim) => Math.max(0, (needed[dim] ?? 0) - size - (w.before[dim] ?? 0)));
-  return pad(d, x, [0, 0, ...w.before], [0, 0, ...after], value);
+  return padWith(d, x, [0, 0, ...w.before], [0, 0, ...after], value);
 }
 
 /** What one tap of all windows sees: [N, C, ...output]. */
@@ -50,7 +50,7 @@ function isPatches(w: Windows): boolean {
 }
 
 /** [N, places, C * taps]: each row what one window sees. */
-function windowRows(d: CoreDraft, x: TensorId, w: Windows, value: number): TensorId {
+function windowRows(d: CoreDraft, x: TensorId, w: Windows, value: TensorId): TensorId {
   const [n = 1, c = 1] = shapeOf(d, x);
   const places = elementCount(w.output);
   const count = elementCount(w.kernel);
@@ -70,7 +70,7 @@ function windowRows(d: CoreDraft, x: TensorId, w: Windows, value: number): Tenso
 /** One filter a channel: scaled slices added up. */
 function depthwise(d: CoreDraft, x: TensorId, weights: TensorId, w: Windows): TensorId {
   const [, c = 1] = shapeOf(d, x);
-  const room = padded(d, x, w, 0);
+  const room = padded(d, x, w, float(d, 0));
   const flat = reshape(d, weights, [c, elementCount(w.kernel)]);
   const parts = taps(w.kernel).map((tap, at) => {
     const factor = reshape(d, sliceAxis(d, flat, 1, at, at + 1), [1, c, ...w.output.map(() => 1)]);
@@ -79,37 +79,43 @@ function depthwise(d: CoreDraft, x: TensorId, weights: TensorId, w: Windows): Te
   return parts.reduce((sum, part) => add(d, sum, part));
 }
 
-/** Sums of products of all windows with all filters, [N, filters, ...output]; byte or float operands. */
-export function convolve(
-  d: CoreDraft,
-  x: TensorId,
-  weights: TensorId,
-  w: Windows,
-  group: number,
-  padding: number,
-): TensorId {
-  const [n = 1, c = 1] = shapeOf(d, x);
-  const [filters = 1, perGroup = 1] = shapeOf(d, weights);
-  if (group > 1 && perGroup === 1 && filters === c && isFloat(d, x)) return depthwise(d, x, weights, w);
-  const places = elementCount(w.output);
-  const inner = perGroup * elementCount(w.kernel);
-  const rows = windowRows(d, x, w, padding);
-  const matrix = swapLast(d, reshape(d, weights, [group, filters / group, inner]));
-  if (group === 1) {
-    const product = matmul(d, rows, reshape(d, matrix, [inner, filters]));
-    return reshape(d, swapLast(d, product), [n, filters, ...w.output]);
-  }
-  const grouped = transpose(d, reshape(d, rows, [n, places, group, inner]), [0, 2, 1, 3]);
-  const product = matmul(d, grouped, reshape(d, matrix, [1, group, inner, filters / group]));
-  return reshape(d, swapLast(d, product), [n, filters, ...w.output]);
+export interface Convolution {
+  readonly windows: Windows;
+  readonly group: number;
+  /** What stands in the padding, one element. */
+  readonly padding: TensorId;
+  /** Product of [..., places, inner] and [..., inner, filters]. */
+  readonly product: (rows: TensorId, matrix: TensorId) => TensorId;
 }
 
-export const convWindows = (site: Site, weights: number): Windows =>
-  windowsFor(site, typeAt(site, weights).shape.slice(2));
+/** Sums of products of all windows with all filters, [N, filters, ...output]. */
+export function convolve(d: CoreDraft, x: TensorId, weights: TensorId, c: Convolution): TensorId {
+  const [n = 1] = shapeOf(d, x);
+  const [filters = 1, perGroup = 1] = shapeOf(d, weights);
+  const { windows, group } = c;
+  const places = elementCount(windows.output);
+  const inner = perGroup * elementCount(windows.kernel);
+  const rows = windowRows(d, x, windows, c.padding);
+  const matrix = swapLast(d, reshape(d, weights, [group, filters / group, inner]));
+  const shape = [n, filters, ...windows.output];
+  if (group === 1) return reshape(d, swapLast(d, c.product(rows, reshape(d, matrix, [inner, filters]))), shape);
+  const grouped = transpose(d, reshape(d, rows, [n, places, group, inner]), [0, 2, 1, 3]);
+  return reshape(d, swapLast(d, c.product(grouped, reshape(d, matrix, [1, group, inner, filters / group]))), shape);
+}
+
+export const convWindows = (site: Site, x: number, weights: number): Windows =>
+  windowsFor(site, typeAt(site, weights).shape.slice(2), x);
+
+function floatConvolution(d: CoreDraft, x: TensorId, weights: TensorId, windows: Windows, group: number): TensorId {
+  const [filters, perGroup] = shapeOf(d, weights);
+  if (group > 1 && perGroup === 1 && filters === shapeOf(d, x)[1]) return depthwise(d, x, weights, windows);
+  const product = (rows: TensorId, matrix: TensorId): TensorId => matmul(d, rows, matrix);
+  return convolve(d, x, weights, { windows, group, padding: float(d, 0), product });
+}
 
 function conv(d: CoreDraft, site: Site): Lowered {
-  const w = convWindows(site, 1);
-  const product = convolve(d, site.input(0), site.input(1), w, numberOf(site.attrs, "group"), 0);
+  const w = convWindows(site, 0, 1);
+  const product = floatConvolution(d, site.input(0), site.input(1), w, numberOf(site.attrs, "group"));
   if (!hasInput(site, 2)) return product;
   const bias = site.input(2);
   return add(d, product, reshape(d, bias, [1, shapeOf(d, bias)[0] ?? 1, ...w.output.map(() => 1)]));
@@ -133,7 +139,7 @@ function maxPool(d: CoreDraft, site: Site): Lowered {
   const w = windowsFor(site, numbersAttr(site.attrs, "kernel_shape"));
   const x = site.input(0);
   const [n = 1, c = 1, ...spatial] = shapeOf(d, x);
-  const room = padded(d, x, w, isFloat(d, x) ? -Infinity : -(2 ** 31));
+  const room = padded(d, x, w, isFloat(d, x) ? float(d, -Infinity) : int(d, -(2 ** 31)));
   const list = taps(w.kernel);
   const values = list.map((tap) => tapSlice(d, room, w, tap));
   const best = values.reduce((largest, value) => max(d, largest, value));
@@ -172,7 +178,7 @@ function windowCounts(spatial: readonly number[], w: Windows, countPads: boolean
 function averagePool(d: CoreDraft, site: Site): TensorId {
   const w = windowsFor(site, numbersAttr(site.attrs, "kernel_shape"));
   const x = site.input(0);
-  const room = padded(d, x, w, 0);
+  const room = padded(d, x, w, float(d, 0));
   const sum = taps(w.kernel)
     .map((tap) => tapSlice(d, room, w, tap))
     .reduce((total, value) => add(d, total, value));

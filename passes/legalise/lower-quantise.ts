@@ -76,7 +76,7 @@ function quantise(d: CoreDraft, site: Site): Lowered {
 }
 
 /** An integer input as int32: bytes widened on the machine where they are constants too large to widen beforehand. */
-export const widened = (d: CoreDraft, site: Site, index: number): TensorId =>
+const widened = (d: CoreDraft, site: Site, index: number): TensorId =>
   dtypes[typeAt(site, index).dtype].bits <= 8 && site.constant(index) !== undefined
     ? fromInt8(d, site.bytes(index))
     : site.input(index);
@@ -111,7 +111,7 @@ function dynamicQuantise(d: CoreDraft, x: TensorId): Dynamic {
 }
 
 /** Bytes of a matrix with the int32 numbers they stand for, and the zero point. */
-interface ByteMatrix {
+export interface ByteMatrix {
   readonly bytes: TensorId;
   readonly words: () => TensorId;
   readonly zero: TensorId | undefined;
@@ -127,7 +127,7 @@ function alongMatrix(d: CoreDraft, parameter: TensorId, along: "rows" | "columns
 }
 
 /** Sum of (a - za)(b - zb) over the inner dimension: the bytes' product less the zero points' shares. */
-function integerProduct(d: CoreDraft, a: ByteMatrix, b: ByteMatrix): TensorId {
+export function integerProduct(d: CoreDraft, a: ByteMatrix, b: ByteMatrix): TensorId {
   let result = matmul(d, a.bytes, b.bytes);
   const inner = shapeOf(d, a.bytes).at(-1) ?? 0;
   const rank = shapeOf(d, result).length;

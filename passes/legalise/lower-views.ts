@@ -1,7 +1,7 @@
 // Operators that move, repeat or generate elements without computing on them.
 import { numberOf, optionalNumbers, stringOf } from "../../ir/graph/attr.ts";
 import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
-import { add, and, eq, lt, select } from "./arith.ts";
+import { add, and, eq, le, lt, select, sub } from "./arith.ts";
 import { type CoreDraft, constantOf, float, int, isFloat, shapeOf } from "./core-draft.ts";
 import {
   axisOf,
@@ -17,7 +17,7 @@ import {
   type Site,
   typeAt,
 } from "./site.ts";
-import { concat, expand, full, pad, reshape, slice, sliceAxis, transpose, unsqueeze, withRank } from "./views.ts";
+import { concat, expand, full, pad, padWith, reshape, slice, sliceAxis, transpose, unsqueeze } from "./views.ts";
 
 const toOutputShape = (d: CoreDraft, site: Site): TensorId => reshape(d, site.input(0), outputType(site).shape);
 
@@ -82,9 +82,7 @@ function padding(d: CoreDraft, site: Site): Lowered {
   const rank = typeAt(site, 0).shape.length;
   const pads = constantNumbers(site, 1);
   const axes = hasInput(site, 3) ? constantNumbers(site, 3) : Array.from({ length: rank }, (_, dim) => dim);
-  const value = hasInput(site, 2) ? constantNumbers(site, 2)?.[0] : 0;
-  if (pads === undefined || axes === undefined || value === undefined)
-    return refuse("pads, axes or the value are computed at run time");
+  if (pads === undefined || axes === undefined) return refuse("pads or axes are computed at run time");
   const mode = stringOf(site.attrs, "mode");
   const before = new Array<number>(rank).fill(0);
   const after = new Array<number>(rank).fill(0);
@@ -101,7 +99,8 @@ function padding(d: CoreDraft, site: Site): Lowered {
   }
   if (mode !== "constant") return x;
   const positive = (list: readonly number[]): number[] => list.map((count) => Math.max(0, count));
-  return pad(d, x, positive(before), positive(after), isFloat(d, x) ? Math.fround(value) : value);
+  const none = isFloat(d, x) ? float(d, 0) : int(d, 0);
+  return padWith(d, x, positive(before), positive(after), hasInput(site, 2) ? site.input(2) : none);
 }
 
 /** Repetition along each axis: an axis of size 1 before it is repeated, then joined with it. */
@@ -127,16 +126,12 @@ export function iota(d: CoreDraft, rank: number, axis: number, count: number): T
 function trilu(d: CoreDraft, site: Site): Lowered {
   const x = site.input(0);
   const shape = shapeOf(d, x);
-  const k = hasInput(site, 1) ? constantNumbers(site, 1)?.[0] : 0;
-  if (k === undefined) return refuse("k is computed at run time");
+  const rank = shape.length;
   const [rows = 1, columns = 1] = shape.slice(-2);
-  const upper = numberOf(site.attrs, "upper") === 1;
-  const kept = Array.from({ length: rows * columns }, (_, at) => {
-    const distance = (at % columns) - Math.floor(at / columns);
-    return (upper ? distance >= k : distance <= k) ? 1 : 0;
-  });
-  const mask = withRank(d, constantOf(d, kept, [rows, columns], "int32"), shape.length);
-  return select(d, mask, x, isFloat(d, x) ? float(d, 0) : int(d, 0));
+  const distance = sub(d, iota(d, rank, rank - 1, columns), iota(d, rank, rank - 2, rows));
+  const k = hasInput(site, 1) ? reshape(d, site.input(1), []) : int(d, 0);
+  const kept = numberOf(site.attrs, "upper") === 1 ? le(d, k, distance) : le(d, distance, k);
+  return select(d, kept, x, isFloat(d, x) ? float(d, 0) : int(d, 0));
 }
 
 function oneHot(d: CoreDraft, site: Site): Lowered {

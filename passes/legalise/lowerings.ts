@@ -9,6 +9,7 @@ import { indexLowerings } from "./lower-index.ts";
 import { matmulLowerings } from "./lower-matmul.ts";
 import { normLowerings } from "./lower-norm.ts";
 import { quantiseLowerings } from "./lower-quantise.ts";
+import { quantisedProductLowerings } from "./lower-quantised-products.ts";
 import { reduceLowerings } from "./lower-reduce.ts";
 import { viewLowerings } from "./lower-views.ts";
 import type { LoweringTable } from "./site.ts";
@@ -26,4 +27,5 @@ export const lowerings: LoweringTable = {
   ...contribLowerings,
   ...convLowerings,
   ...quantiseLowerings,
+  ...quantisedProductLowerings,
 };

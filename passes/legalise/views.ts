@@ -2,7 +2,7 @@
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import { numbersAttr } from "../../ir/graph/attr.ts";
 import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
-import { type CoreDraft, constantOf, dtypeOf, emitCore, producedBy, shapeOf } from "./core-draft.ts";
+import { type CoreDraft, constantOf, dtypeOf, emitCore, producedBy, shapeOf, uniform } from "./core-draft.ts";
 
 export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((size, dim) => size === b[dim]);
@@ -200,6 +200,36 @@ export function pad(
   const out = shapeOf(d, x).map((size, dim) => size + (before[dim] ?? 0) + (after[dim] ?? 0));
   if (elementCount(shapeOf(d, x)) === 0) return full(d, out, value, dtypeOf(d, x) === "float32" ? "float32" : "int32");
   return emitCore(d, "pad", [x], { before: [...before], after: [...after], value }, dtypeOf(d, x), out);
+}
+
+/** `pad` with a value that may be computed at run time, of one element. */
+export function padWith(
+  d: CoreDraft,
+  x: TensorId,
+  before: readonly number[],
+  after: readonly number[],
+  value: TensorId,
+): TensorId {
+  const known = uniform(d, value);
+  const bytes = dtypeOf(d, x) === "int8" || dtypeOf(d, x) === "uint8";
+  if (known !== undefined && (!bytes || known === 0)) return pad(d, x, before, after, known);
+  let result = x;
+  for (const axis of shapeOf(d, x).keys()) {
+    const shape = shapeOf(d, result);
+    const block = (count: number): TensorId =>
+      expand(
+        d,
+        reshape(
+          d,
+          value,
+          shape.map(() => 1),
+        ),
+        shape.map((size, dim) => (dim === axis ? count : size)),
+      );
+    const parts = [block(before[axis] ?? 0), result, block(after[axis] ?? 0)];
+    result = concat(d, parts, axis);
+  }
+  return result;
 }
 
 /** A constant of one number, repeated to a shape. */

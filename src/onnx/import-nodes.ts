@@ -29,6 +29,28 @@ import { isTensorProblem, loadSparseTensor, loadTensor } from "./tensor-data.ts"
 const MAX_NODES = 1_000_000;
 const MAX_INLINE_DEPTH = 32;
 const OLDEST_OPSET = 7;
+/** Operators whose form in opsets 1 to 6 is that of opset 7. */
+const unchangedOperators: ReadonlySet<string> = new Set([
+  "Not",
+  "Constant",
+  "Identity",
+  "Transpose",
+  "Shape",
+  "Size",
+  "Squeeze",
+  "Unsqueeze",
+  "Slice",
+  "Gather",
+  "Flatten",
+  "Softplus",
+  "Softsign",
+  "GlobalAveragePool",
+  "GlobalMaxPool",
+  "ReduceMean",
+  "ReduceSum",
+  "ReduceMax",
+  "ReduceMin",
+]);
 
 export const functionKey = (domain: string, name: string, overload: string): string =>
   `${normalDomain(domain)}|${name}|${overload}`;
@@ -151,7 +173,7 @@ function opsetOf(importer: Importer, scope: Scope, node: NodeProto, origin: Node
     reportAt(importer, codes.badOpset, origin, "the model imports no version of the default operator set");
     return undefined;
   }
-  if (version < OLDEST_OPSET) {
+  if (version < OLDEST_OPSET && !unchangedOperators.has(node.opType)) {
     const help = "convert it with ONNX's version converter, or export it again";
     reportAt(importer, codes.oldOpset, origin, `opset ${version} is older than ${OLDEST_OPSET}`, help);
     return undefined;
