@@ -3,7 +3,7 @@
 import { type DType, dtypes } from "../../ir/dtype.ts";
 import { numberOf, stringOf } from "../../ir/graph/attr.ts";
 import type { TensorId } from "../../ir/graph/graph.ts";
-import { abs, add, and, bitcast, eq, lt, max, min, mul, not, select, shru, toFloat, toInt, unary } from "./arith.ts";
+import { abs, add, and, bitcast, eq, le, lt, max, mul, not, select, shru, toFloat, toInt, unary } from "./arith.ts";
 import { type CoreDraft, float, int, isFloat } from "./core-draft.ts";
 import { clamp, isNan } from "./functions.ts";
 import {
@@ -66,12 +66,14 @@ export function roundToNarrow(d: CoreDraft, x: TensorId, format: Narrow, saturat
   return select(d, isNan(d, x), x, limited);
 }
 
-/** Powers of two: the exponent field alone, rounded up, down or to the nearest. */
-function roundToScale(d: CoreDraft, x: TensorId, mode: string): TensorId {
+/** Powers of two from 2^-127 (what zero and less become) to 2^127: the exponent field alone, rounded up, down or to the nearest. */
+function roundToScale(d: CoreDraft, x: TensorId, saturate: boolean, mode: string): TensorId {
   const extra = mode === "up" ? 0x7fffff : mode === "nearest" ? 0x400000 : 0;
-  const exponent = and(d, add(d, bitcast(d, abs(d, x)), int(d, extra)), int(d, 0x7f800000));
-  const power = bitcast(d, min(d, exponent, int(d, 0x7f000000)));
-  return select(d, isNan(d, x), x, power);
+  const exponent = and(d, add(d, bitcast(d, max(d, x, float(d, 0))), int(d, extra)), int(d, 0x7f800000));
+  const power = bitcast(d, clamp(d, exponent, 0x00400000, 0x7f000000));
+  if (saturate) return select(d, isNan(d, x), x, power);
+  const inside = and(d, le(d, float(d, 2 ** -127), x), le(d, x, float(d, 2 ** 127)));
+  return select(d, inside, power, float(d, Number.NaN));
 }
 
 function toFloatType(d: CoreDraft, x: TensorId, from: DType, to: DType, saturate: boolean, mode: string): TensorId {
@@ -79,7 +81,7 @@ function toFloatType(d: CoreDraft, x: TensorId, from: DType, to: DType, saturate
   const numbers = isFloat(d, x) ? x : toFloat(d, x);
   if (to === "float32" || to === "float64") return numbers;
   if (to === "float16") return dtypes[from].bits <= 8 ? numbers : unary(d, "roundF16", numbers);
-  if (to === "float8e8m0") return roundToScale(d, numbers, mode);
+  if (to === "float8e8m0") return roundToScale(d, numbers, saturate, mode);
   const format = narrowFloats[to];
   return format === undefined ? numbers : roundToNarrow(d, numbers, format, saturate && dtypes[to].bits <= 8);
 }

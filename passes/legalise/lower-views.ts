@@ -1,7 +1,7 @@
 // Operators that move, repeat or generate elements without computing on them.
 import { numberOf, optionalNumbers, stringOf } from "../../ir/graph/attr.ts";
 import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
-import { add, and, eq, le, lt, select, sub } from "./arith.ts";
+import { add, and, eq, le, lt, select, sub, toInt } from "./arith.ts";
 import { type CoreDraft, constantOf, float, int, isFloat, shapeOf } from "./core-draft.ts";
 import {
   axisOf,
@@ -138,8 +138,8 @@ function oneHot(d: CoreDraft, site: Site): Lowered {
   const out = outputType(site).shape;
   const axis = axisOf(numberOf(site.attrs, "axis"), out.length);
   const depth = out[axis] ?? 0;
-  const indices = site.input(0);
-  if (isFloat(d, indices)) return refuse("indices are not integers");
+  const given = site.input(0);
+  const indices = isFloat(d, given) ? toInt(d, given, "trunc") : given;
   const wrapped = select(d, lt(d, indices, int(d, 0)), add(d, indices, int(d, depth)), indices);
   const hit = eq(d, unsqueeze(d, wrapped, [axis]), iota(d, out.length, axis, depth));
   const values = site.input(2);
