@@ -126,7 +126,35 @@ function checkText(findings: Findings, program: Program, slices: ReadonlyMap<str
   });
 }
 
+/** The words [first, end) that the buffers of a slice do not hold from the start: first such word, -1 if there is none. */
+function unclaimedWord(extents: readonly Extent[], first: number, end: number): number {
+  let at = first;
+  for (const extent of [...extents].sort((a, b) => a.first - b.first || a.end - b.end)) {
+    if (extent.first > at || at >= end) break;
+    at = Math.max(at, extent.end);
+  }
+  return at < end ? at : -1;
+}
+
+/** Images must stand in buffers that hold something before cycle 0. */
+function checkImageClaims(
+  findings: Findings,
+  chip: number,
+  key: string,
+  images: readonly Extent[],
+  extents: readonly Extent[],
+): void {
+  for (const image of images) {
+    const word = unclaimedWord(extents, image.first, image.end);
+    if (word < 0) continue;
+    const message = `word ${word} of MEM.${key} has initial contents but is in no weight, constant or state buffer`;
+    violate(findings, "capacity", message, { chip });
+  }
+}
+
 function checkImages(findings: Findings, program: Program): void {
+  const fixed = program.symbols.filter(({ role }) => role === "weight" || role === "constant" || role === "state");
+  const claims = extentsBySlice(fixed);
   const { target } = program;
   program.chips.forEach((chip, index) => {
     const slices = new Map<string, Extent[]>();
@@ -157,6 +185,7 @@ function checkImages(findings: Findings, program: Program): void {
       else list.push(extent);
     }
     for (const [key, extents] of slices) {
+      checkImageClaims(findings, index, key, extents, claims.get(`${index} ${key}`) ?? []);
       reportOverlaps(extents, (a, b) => {
         violate(findings, "capacity", `images ${a.name} and ${b.name} of MEM.${key} overlap`, { chip: index });
       });

@@ -2,13 +2,20 @@
 // every buffer that should be written is. Also `range` of placements, which the data-flow check then follows without care.
 import { coreOps } from "../../ir/graph/core-ops.ts";
 import type { Binding, Placement, Program, ProgramTensor } from "../../ir/machine/program.ts";
+import { nodeProblem } from "./graph-shapes.ts";
 import { maxElements, placementProblem, visitPlacement } from "./placements.ts";
 import { countChecked, type Findings, type Site, violate } from "./report.ts";
 
 const elements = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 
+const maxRank = 64;
+
 function isSmallEnough(shape: readonly number[]): boolean {
-  return shape.every((size) => Number.isSafeInteger(size) && size >= 0) && elements(shape) <= maxElements;
+  return (
+    shape.length <= maxRank &&
+    shape.every((size) => Number.isSafeInteger(size) && size >= 0) &&
+    elements(shape) <= maxElements
+  );
 }
 
 function checkPlacements(
@@ -68,6 +75,21 @@ function checkBinding(findings: Findings, binding: Binding): boolean {
   return true;
 }
 
+function problemOf(
+  program: Program,
+  node: Program["graph"]["nodes"][number],
+  produced: Uint8Array,
+): string | undefined {
+  const { tensors } = program.graph;
+  const missing = node.inputs.find((input) => produced[input] !== 1);
+  if (missing !== undefined) return `takes tensor ${missing} before it exists`;
+  const output = tensors[node.output];
+  if (output === undefined || produced[node.output] === 1) return "has no output of its own";
+  if (!isSmallEnough(output.shape)) return `makes a tensor of [${output.shape.join(", ")}]`;
+  const inputs = node.inputs.flatMap((input) => tensors[input] ?? []);
+  return nodeProblem(node, inputs, output);
+}
+
 /** Tensors that nothing consumes must be outputs; a tensor that is consumed must come from somewhere. */
 function checkTensors(findings: Findings, program: Program): boolean {
   const { tensors, nodes } = program.graph;
@@ -82,12 +104,11 @@ function checkTensors(findings: Findings, program: Program): boolean {
     if (tensor.constant !== undefined) produced[index] = 1;
   });
   nodes.forEach((node, index) => {
-    const missing = node.inputs.find((input) => produced[input] !== 1);
-    const output = tensors[node.output];
-    if (missing !== undefined || output === undefined || !isSmallEnough(output.shape)) {
+    const problem = problemOf(program, node, produced);
+    if (problem !== undefined) {
       good = false;
-      const what = missing === undefined ? "has no proper output" : `takes tensor ${missing} before it exists`;
-      violate(findings, "completeness", `node ${index} (${node.op}) ${what}`, { tensor: output?.name ?? null });
+      const where = { tensor: tensors[node.output]?.name ?? null };
+      violate(findings, "completeness", `node ${index} (${node.op}) ${problem}`, where);
     }
     for (const input of node.inputs) consumed[input] = 1;
     produced[node.output] = 1;
@@ -142,11 +163,13 @@ function checkSymbols(findings: Findings, program: Program, sites: readonly Site
 function checkConstants(findings: Findings, program: Program): boolean {
   let good = true;
   for (const tensor of program.graph.tensors) {
-    if (tensor.constant?.kind !== "placed") continue;
+    if (tensor.constant === undefined) continue;
     if (!isSmallEnough(tensor.shape)) {
       good = false;
       violate(findings, "completeness", `constant ${tensor.name} is too large`, { tensor: tensor.name });
-    } else if (!checkPlacements(findings, `constant ${tensor.name}`, tensor, tensor.constant.placements)) good = false;
+    } else if (tensor.constant.kind === "placed") {
+      good = checkPlacements(findings, `constant ${tensor.name}`, tensor, tensor.constant.placements) && good;
+    }
   }
   return good;
 }

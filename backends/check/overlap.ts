@@ -8,26 +8,23 @@ import { bankBursts, slotsOf, slotWidth, tracksOf } from "./resources.ts";
 import { lastIssue } from "./sites.ts";
 import type { RegisterUse } from "./weights.ts";
 
-/** Which burst holds each residue; `generation` saves clearing it for the next resource. */
-interface Wheel {
-  readonly interval: number;
-  readonly generations: Int32Array;
-  readonly owners: Int32Array;
-  readonly cycles: Float64Array;
-  generation: number;
-}
-
-export const overlapsTokens = (findings: Findings, latency: number): boolean => {
-  const interval = findings.program.initiationIntervalCycles;
-  return Number.isSafeInteger(interval) && interval >= 1 && interval < latency;
-};
-
 interface Claim {
   readonly site: Site;
   readonly start: number;
   readonly count: number;
   readonly period: number;
 }
+
+/** Which burst holds each residue of the interval, on one resource. */
+interface Wheel {
+  readonly interval: number;
+  readonly held: Map<number, { readonly owner: number; readonly cycle: number }>;
+}
+
+export const overlapsTokens = (findings: Findings, latency: number): boolean => {
+  const interval = findings.program.initiationIntervalCycles;
+  return Number.isSafeInteger(interval) && interval >= 1 && interval < latency;
+};
 
 const residue = (cycle: number, interval: number): number => ((cycle % interval) + interval) % interval;
 
@@ -37,12 +34,12 @@ function take(wheel: Wheel, claim: Claim): { readonly cycle: number; readonly ow
   for (let i = 0; i < claim.count; i++) {
     const cycle = claim.start + i * claim.period;
     const at = residue(cycle, wheel.interval);
-    if (wheel.generations[at] !== wheel.generation) {
-      wheel.generations[at] = wheel.generation;
-      wheel.owners[at] = claim.site.id;
-      wheel.cycles[at] = cycle;
-    } else if (found === undefined && wheel.cycles[at] !== cycle) {
-      found = { cycle, owner: wheel.owners[at] ?? -1 };
+    const held = wheel.held.get(at);
+    if (held === undefined) wheel.held.set(at, { owner: claim.site.id, cycle });
+    else if (held.cycle !== cycle) {
+      found ??= { cycle, owner: held.owner };
+      // One token more would only meet the same again.
+      if (i >= wheel.interval) return found;
     }
   }
   return found;
@@ -60,7 +57,7 @@ function checkGroups(
 ): void {
   const told: Told = new Set();
   for (const [key, claims] of groups) {
-    wheel.generation++;
+    wheel.held.clear();
     for (const claim of claims) {
       countChecked(findings, "overlap");
       const clash = take(wheel, claim);
@@ -145,8 +142,32 @@ function checkBanks(findings: Findings, wheel: Wheel, sites: readonly Site[], go
   checkGroups(findings, wheel, sites, groups, (key) => `bank ${key.split(" ")[2]} of its slice`);
 }
 
+interface FeedbackUse {
+  readonly from: number;
+  readonly until: number;
+  readonly at: number;
+  readonly site: Site;
+}
+
+/** The use whose residues hold `cycle` in another token, undefined if there is none. `uses` ascend by residue. */
+function feedbackAt(uses: readonly FeedbackUse[], cycle: number, interval: number): FeedbackUse | undefined {
+  const at = residue(cycle, interval);
+  let low = 0;
+  let high = uses.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((uses[middle]?.at ?? 0) <= at) low = middle + 1;
+    else high = middle;
+  }
+  const use = uses[low - 1] ?? uses[uses.length - 1];
+  if (use === undefined) return undefined;
+  const isSameToken = cycle >= use.from && cycle < use.until;
+  return residue(at - use.at, interval) < use.until - use.from && !isSameToken ? use : undefined;
+}
+
 /** A running sum or maximum lives in its ALU from its first to its last repetition. */
-function checkFeedback(findings: Findings, wheel: Wheel, sites: readonly Site[], good: readonly Site[]): void {
+function checkFeedback(findings: Findings, sites: readonly Site[], good: readonly Site[]): void {
+  const interval = findings.program.initiationIntervalCycles;
   const alus = good.filter((site) => site.ins.op === "alu");
   const usesSelf = ({ ins }: Site): boolean =>
     ins.op === "alu" && [ins.a, ins.b, ins.c].some((operand) => operand.kind === "self");
@@ -156,21 +177,22 @@ function checkFeedback(findings: Findings, wheel: Wheel, sites: readonly Site[],
     site.unit.kind === "vxmAlu" ? `${site.chip} ${site.unit.alu}` : "",
   );
   for (const group of groups.values()) {
-    wheel.generation++;
-    for (const { site } of group) {
-      if (!usesSelf(site)) continue;
-      countChecked(findings, "overlap");
-      const count = lastIssue(site.ins) - site.ins.cycle + 1;
-      const clash = take(wheel, { site, start: site.ins.cycle, count, period: 1 });
-      if (clash !== undefined) report(findings, sites, told, site, clash.owner, clash.cycle, "its feedback register");
-    }
+    const uses = group
+      .filter(({ site }) => usesSelf(site))
+      .map(({ site, start }) => ({ site, from: start, until: lastIssue(site.ins) + 1, at: residue(start, interval) }))
+      .sort((a, b) => a.at - b.at || a.site.id - b.site.id);
+    countChecked(findings, "overlap", uses.length);
+    reportCircularOverlaps(uses, interval, (a, b) => {
+      if (a !== b && a.from < b.until && b.from < a.until) return;
+      report(findings, sites, told, b.site, a.site.id, b.from, "its feedback register");
+    });
     for (const claim of group) {
-      if (usesSelf(claim.site)) continue;
+      if (uses.length === 0 || usesSelf(claim.site)) continue;
       for (let i = 0; i < claim.count; i++) {
         const cycle = claim.start + i * claim.period;
-        const at = residue(cycle, wheel.interval);
-        if (wheel.generations[at] !== wheel.generation || wheel.cycles[at] === cycle) continue;
-        report(findings, sites, told, claim.site, wheel.owners[at] ?? -1, cycle, "a feedback register");
+        const use = feedbackAt(uses, cycle, interval);
+        if (use === undefined) continue;
+        report(findings, sites, told, claim.site, use.site.id, cycle, "a feedback register");
         break;
       }
     }
@@ -238,18 +260,11 @@ export function checkOverlap(
 ): void {
   countChecked(findings, "overlap");
   if (!overlapsTokens(findings, latency)) return;
-  const interval = findings.program.initiationIntervalCycles;
-  const wheel: Wheel = {
-    interval,
-    generations: new Int32Array(interval),
-    owners: new Int32Array(interval),
-    cycles: new Float64Array(interval),
-    generation: 0,
-  };
+  const wheel: Wheel = { interval: findings.program.initiationIntervalCycles, held: new Map() };
   checkSlots(findings, wheel, sites, good);
   checkTracks(findings, wheel, sites, good);
   checkBanks(findings, wheel, sites, good);
-  checkFeedback(findings, wheel, sites, good);
+  checkFeedback(findings, sites, good);
   checkLinkSlots(findings, sites, good);
   checkRegisters(findings, sites, uses);
 }

@@ -1,6 +1,6 @@
 // The independent checker: judges a decoded program against the thirteen invariants of a legal schedule. It knows the program, its claims and
 // its target; it shares nothing with the scheduler or the interpreter. A bad program gives violations, never an exception.
-import type { Program } from "../../ir/machine/program.ts";
+import { type Program, unitName } from "../../ir/machine/program.ts";
 import { checkAccumulators } from "./accumulators.ts";
 import { checkCapacity } from "./capacity.ts";
 import { checkCertificate, latencyOf } from "./certificate.ts";
@@ -10,7 +10,7 @@ import { checkDataflow } from "./dataflow.ts";
 import { checkLinks } from "./links.ts";
 import { checkOverlap } from "./overlap.ts";
 import { checkRanges } from "./ranges.ts";
-import { newFindings, reportOf, type VerifyReport, violate } from "./report.ts";
+import { type Findings, newFindings, reportOf, type Site, type VerifyReport, violate } from "./report.ts";
 import { checkBanks, checkQueues, checkStreams } from "./resources.ts";
 import { sitesOf } from "./sites.ts";
 import { checkWeights } from "./weights.ts";
@@ -22,8 +22,25 @@ export interface VerifyOptions {
   readonly seed?: number;
 }
 
-/** Issues of all bursts together that a program may have: a bound on the work of checking a hostile one. */
-const maxIssues = 2 ** 28;
+/** Bounds on the work of checking a hostile program: issues of all bursts together, and of one queue. */
+const maxIssues = 2 ** 27;
+const maxQueueIssues = 2 ** 22;
+
+/** Is there too much to follow issue by issue? Says so. */
+function isTooLong(findings: Findings, sites: readonly Site[]): boolean {
+  const queues = new Map<string, number>();
+  let total = 0;
+  for (const { chip, unit, ins } of sites) {
+    const key = `${chip} ${unitName(unit)}`;
+    queues.set(key, (queues.get(key) ?? 0) + ins.count);
+    total += ins.count;
+  }
+  const longest = [...queues].find(([, issues]) => issues > maxQueueIssues);
+  if (total <= maxIssues && longest === undefined) return false;
+  const what = longest === undefined ? `${total} issues` : `${longest[1]} issues of unit ${longest[0]}`;
+  violate(findings, "determinism", `${what} are more than can be checked`);
+  return true;
+}
 
 export function verifyProgram(program: Program, options: VerifyOptions = {}): VerifyReport {
   const findings = newFindings(program, options.listed ?? 20);
@@ -37,11 +54,7 @@ export function verifyProgram(program: Program, options: VerifyOptions = {}): Ve
   checkCapacity(findings);
   checkCertificate(findings, good);
   const executable = checkCompleteness(findings, good);
-  const issues = good.reduce((sum, site) => sum + site.ins.count, 0);
-  if (issues > maxIssues) {
-    violate(findings, "determinism", `${issues} issues are more than can be checked (${maxIssues})`);
-    return reportOf(findings);
-  }
+  if (isTooLong(findings, good)) return reportOf(findings);
   const tiles = checkWeights(findings, good);
   const entries = checkAccumulators(findings, good);
   checkLinks(findings, good);

@@ -2,7 +2,7 @@
 import type { StoredType } from "../../ir/dtype.ts";
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { TensorId } from "../../ir/graph/graph.ts";
-import { access, bytesOf, type Home, type LowerContext, newHome, tensorOf } from "./homes.ts";
+import { access, addStorage, type Home, type LowerContext, newHome, storageOf, tensorOf } from "./homes.ts";
 import type { Access, EwPass, Kernel, PermuteJob, StorageId, TransposeJob } from "./kernel.ts";
 import { dimOffsets, type Layout, makeLayout, runsAlongLanes, runsAlongVectors } from "./layout.ts";
 import { pushPasses } from "./passes.ts";
@@ -214,13 +214,38 @@ function pushAssembly(context: LowerContext, byVector: ReadonlyMap<number, reado
     const pieces = group.pieces.map((piece, i) => ({ access: access(piece.storage, Int32Array.from(group.sources[i] as number[])), map: isInPlace(piece.map) ? null : piece.map }));
     const only = pieces[0];
     if (pieces.length === 1 && only !== undefined && only.map === null) copies.push(movPass(only.access, out));
-    else jobs.push({ pieces, out });
+    else jobs.push(...mergeInSteps(context, { pieces, out }));
   }
   if (copies.length > 0) pushPasses(context, "copy", origins, copies);
   if (jobs.length > 0) {
     const kernel: Kernel = { kind: "permute", name: "assemble", origins, jobs };
     context.kernels.push(kernel);
   }
+}
+
+/** Pieces that one pass joins: as many as there are SXM units in a hemisphere. */
+const mergedAtOnce = 4;
+
+/** A job with many pieces as a tree of jobs over temporary storages, inner ones first. */
+function mergeInSteps(context: LowerContext, job: PermuteJob): PermuteJob[] {
+  if (job.pieces.length <= mergedAtOnce) return [job];
+  const { type } = storageOf(context, job.out.storage);
+  const count = job.out.vectors.length;
+  const jobs: PermuteJob[] = [];
+  const pieces: PermuteJob["pieces"][number][] = [];
+  for (let from = 0; from < job.pieces.length; from += mergedAtOnce) {
+    const some = job.pieces.slice(from, from + mergedAtOnce);
+    const only = some[0];
+    if (some.length === 1 && only !== undefined) {
+      pieces.push(only);
+      continue;
+    }
+    const storage = addStorage(context, { name: "merge", type, vectors: count, partVectors: Math.min(count, 256), replicated: false });
+    const out = access(storage, Int32Array.from({ length: count }, (_, i) => i));
+    jobs.push({ pieces: some, out });
+    pieces.push({ access: out, map: null });
+  }
+  return [...jobs, ...mergeInSteps(context, { pieces, out: job.out })];
 }
 
 /** Lanes that stay where they are, up to lanes nobody reads (after the last used one). */

@@ -80,7 +80,9 @@ function addPass(builder: TemplateBuilder, pass: EwPass, at: number, period: num
     const large = aluOps[op.op].large || narrow;
     const small = Array.from({ length: target.vxm.alus }, (_, a) => a).filter((a) => !target.vxm.largeAlus.includes(a));
     const candidates = large ? target.vxm.largeAlus : [...small, ...target.vxm.largeAlus];
-    builder.choices.push({ options: candidates.map((a) => [resources.alu(a)]), at: at + (offsets[i] as number), length });
+    // A slower operation's results come out after those of a faster one issued behind it: the ALU is kept until they cannot meet.
+    const tail = aluLatency(target, op.op) - target.vxm.latency.simple;
+    builder.choices.push({ options: candidates.map((a) => [resources.alu(a)]), at: at + (offsets[i] as number), length: length + Math.max(0, tail) });
     return builder.choices.length - 1;
   });
   const outputs = sinks.map((sink, i) => addSink(builder, sink, places[i] as SinkPlace, at + (offsets[sink.op] as number) + aluLatency(target, (ops[sink.op] as EwOp).op), period, pass.count));
@@ -196,13 +198,17 @@ export function placePass(state: ScheduleState, pass: EwPass, period: number, fr
   const open = places.map((place, i) => (place.buffer === undefined && place.location === undefined ? i : -1)).filter((i) => i >= 0);
   for (const i of open) {
     const storage = storageById(state, (sinks[i] as EwSink).access.storage);
-    places[i] = { buffer: undefined, location: candidateLocations(state, storage, state.side[storage.id])[0] };
+    const candidates = candidateLocations(state, storage, state.side[storage.id]);
+    const free = candidates.find((c) => !places.some((place, j) => j !== i && takesColumn(state, place, c)));
+    places[i] = { buffer: undefined, location: free ?? candidates[0] };
   }
   for (const i of open) {
     const storage = storageById(state, (sinks[i] as EwSink).access.storage);
     best = undefined;
     let chosen = places[i] as SinkPlace;
-    for (const location of candidateLocations(state, storage, state.side[storage.id]).slice(0, candidateLimit)) {
+    const candidates = candidateLocations(state, storage, state.side[storage.id]);
+    for (let c = 0; c < candidates.length && (c < candidateLimit || best === undefined); c++) {
+      const location = candidates[c];
       places[i] = { buffer: undefined, location };
       const { builder, placed } = build();
       if (placed !== undefined && (best === undefined || placed.start < best.placed.start)) {
@@ -221,6 +227,13 @@ export function placePass(state: ScheduleState, pass: EwPass, period: number, fr
   invariant(placed !== undefined, "a pass can be placed");
   placeAt(builder, placed);
   return { start: placed.start };
+}
+
+/** Whether a sink's place is in the column of a location. */
+function takesColumn(state: ScheduleState, place: SinkPlace, location: Location): boolean {
+  const at = place.buffer;
+  if (at !== undefined) return at.hemisphere === location.hemisphere && Math.floor((at.slices[0] as number) / state.target.mem.slicesPerColumn) === location.column;
+  return place.location !== undefined && place.location.hemisphere === location.hemisphere && place.location.column === location.column;
 }
 
 /** Whether two sources of a pass stand in the same slices: they cannot be read in the same cycles. */

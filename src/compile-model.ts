@@ -1,0 +1,54 @@
+// The whole pipeline for a model file: import and fold, legalise to the core graph, compile to a program. Knows files and ONNX; decides nothing.
+import { textBytesOf } from "../backends/encode/queues.ts";
+import type { Result } from "../ir/diag/diagnostic.ts";
+import type { Graph } from "../ir/graph/graph.ts";
+import type { Target, TopologySpec } from "../ir/target/target.ts";
+import { type Compiled, compileGraph } from "../passes/compile/compile.ts";
+import { legalise } from "../passes/legalise/legalise.ts";
+import { openByteSource } from "./io.ts";
+import { openExternalFolder } from "./onnx/external.ts";
+import { type ImportedModel, importModel } from "./onnx/import.ts";
+
+export interface ModelOptions {
+  readonly target: Target;
+  readonly chips: number | "auto";
+  readonly topology?: TopologySpec;
+  readonly dims: ReadonlyMap<string, number>;
+  readonly shapes: ReadonlyMap<string, readonly number[]>;
+  readonly precision: "fp16" | "fp32";
+  readonly allowNarrowing?: boolean;
+  readonly onStage?: (name: string) => void;
+}
+
+export interface CompiledModel extends Compiled {
+  readonly imported: ImportedModel;
+  readonly core: Graph;
+}
+
+/** Imports a model file to the folded graph in ONNX form. */
+export function importFile(path: string, options: Pick<ModelOptions, "dims" | "shapes">): Result<ImportedModel> {
+  const source = openByteSource(path);
+  if (!source.ok) return source;
+  const folder = openExternalFolder(path);
+  return importModel(source.value, { path, dims: options.dims, shapes: options.shapes, external: folder.open });
+}
+
+/** Imports, legalises and compiles a model file. */
+export function compileModel(path: string, options: ModelOptions): Result<CompiledModel> {
+  options.onStage?.("import");
+  const imported = importFile(path, options);
+  if (!imported.ok) return imported;
+  options.onStage?.("legalise");
+  const legal = legalise(imported.value.graph, { precision: options.precision, ...(options.allowNarrowing === undefined ? {} : { allowNarrowing: options.allowNarrowing }) });
+  if (!legal.ok) return legal;
+  const { target } = options;
+  const compiled = compileGraph(legal.value, target, {
+    chips: options.chips,
+    ...(options.topology === undefined ? {} : { topology: options.topology }),
+    ...(options.onStage === undefined ? {} : { onStage: options.onStage }),
+    modelName: imported.value.graph.name,
+    precision: options.precision,
+    textBytesOf: (queues) => textBytesOf(queues, target.instructionFetchBytes),
+  });
+  return compiled.ok ? { ok: true, value: { ...compiled.value, imported: imported.value, core: legal.value } } : compiled;
+}
