@@ -6,7 +6,7 @@ import { access, addStorage, type Home, type LowerContext, newHome, storageOf, t
 import type { Access, EwPass, Kernel, PermuteJob, StorageId, TransposeJob } from "./kernel.ts";
 import { dimOffsets, type Layout, makeLayout, runsAlongLanes, runsAlongVectors } from "./layout.ts";
 import { pushPasses } from "./passes.ts";
-import { followWalk, laneCompatible, laneRuns, walkVectors } from "./walk.ts";
+import { followWalk, laneCompatible, walkVectors } from "./walk.ts";
 
 export const movPass = (source: Access, sink: Access): EwPass => ({
   count: source.vectors.length,
@@ -68,50 +68,74 @@ export function moveHome(context: LowerContext, from: Home, to: Home, origins: r
   assemble(context, [{ home: from, into: to.layout }], to.storage, origins);
 }
 
-/** Lane dims: which dimension runs along the lanes; -1 none; undefined when several do. */
-function soleLaneDim(layout: Layout): number | undefined {
-  const dims = layout.dims.flatMap((digits, d) => (runsAlongLanes(digits) ? [d] : []));
-  return dims.length === 0 ? -1 : dims.length === 1 ? dims[0] : undefined;
+/** Index combinations of some dims: vector and lane offsets in two layouts. */
+interface Combination {
+  readonly fromVector: number;
+  readonly fromLane: number;
+  readonly toVector: number;
+  readonly toLane: number;
 }
 
-/** Jobs of a transposition, or undefined where the layouts are not of that kind. */
+function combinations(from: Layout, to: Layout, dims: readonly number[]): Combination[] {
+  let list: Combination[] = [{ fromVector: 0, fromLane: 0, toVector: 0, toLane: 0 }];
+  for (const d of dims) {
+    const size = to.shape[d] as number;
+    const a = dimOffsets(from.dims[d] ?? [], size);
+    const b = dimOffsets(to.dims[d] ?? [], size);
+    list = list.flatMap((base) =>
+      Array.from({ length: size }, (_, i) => ({
+        fromVector: base.fromVector + (a.vectors[i] as number),
+        fromLane: base.fromLane + (a.lanes[i] as number),
+        toVector: base.toVector + (b.vectors[i] as number),
+        toLane: base.toLane + (b.lanes[i] as number),
+      })),
+    );
+  }
+  return list;
+}
+
+/** Groups with equal `key`, each cut into runs whose `lane` goes up by one and that have at most `limit` members. */
+function laneGroups(list: readonly Combination[], key: (c: Combination) => number, lane: (c: Combination) => number, limit: number): Combination[][] {
+  const sorted = [...list].sort((x, y) => key(x) - key(y) || lane(x) - lane(y));
+  const groups: Combination[][] = [];
+  for (const item of sorted) {
+    const group = groups[groups.length - 1];
+    const before = group?.[group.length - 1];
+    if (group !== undefined && before !== undefined && group.length < limit && key(before) === key(item) && lane(item) === lane(before) + 1) group.push(item);
+    else groups.push([item]);
+  }
+  return groups;
+}
+
+/**
+ * Jobs of a transposition: dimensions along the lanes of `from` run along vectors of `to` and the other way round. Undefined where the layouts
+ * are not of that kind. A uniform result has the one row in all lanes.
+ */
 function transposeJobs(context: LowerContext, from: Home, to: Home): TransposeJob[] | undefined {
   const lanes = context.target.lanes;
-  const a = soleLaneDim(from.layout);
-  const b = soleLaneDim(to.layout);
-  if (a === undefined || b === undefined || (a === b && !to.uniform) || from.layout.dims.some((digits) => digits.length > 0 && digits.every((digit) => digit.vector === 0 && digit.lane === 0))) {
-    return undefined;
-  }
-  const shape = from.layout.shape;
-  if (b >= 0 && runsAlongLanes(from.layout.dims[b] ?? [])) return undefined;
-  if (a >= 0 && runsAlongLanes(to.layout.dims[a] ?? [])) return undefined;
-  const columnRuns = b >= 0 ? laneRuns(to.layout, b, lanes) : [{ start: 0, length: 1, vector: 0, lane: to.layout.lane }];
-  const laneLimit = context.target.mxm.modes.int8?.tileK ?? lanes;
-  const windows = a >= 0 ? laneRuns(from.layout, a, laneLimit) : [{ start: 0, length: 1, vector: 0, lane: from.layout.lane }];
-  const rowVectors = b >= 0 ? dimOffsets(from.layout.dims[b] ?? [], shape[b] as number).vectors : new Int32Array(1);
-  const outVectors = a >= 0 ? dimOffsets(to.layout.dims[a] ?? [], shape[a] as number).vectors : new Int32Array(1);
-  const batch = shape.map((_, d) => d).filter((d) => d !== a && d !== b && (shape[d] as number) > 1);
+  const shape = to.layout.shape;
+  const columns = shape.map((_, d) => d).filter((d) => runsAlongLanes(from.layout.dims[d] ?? []));
+  const rows = shape.map((_, d) => d).filter((d) => runsAlongLanes(to.layout.dims[d] ?? []));
+  if (from.uniform && columns.length > 0) return undefined;
+  if (columns.some((d) => rows.includes(d))) return undefined;
+  const batch = shape.map((_, d) => d).filter((d) => !columns.includes(d) && !rows.includes(d));
+  const limit = context.target.mxm.modes.int8?.tileK ?? lanes;
+  const windows = laneGroups(combinations(from.layout, to.layout, columns), (c) => c.fromVector, (c) => c.fromLane, limit);
+  const runs = laneGroups(combinations(from.layout, to.layout, rows), (c) => c.toVector, (c) => c.toLane, lanes);
   const jobs: TransposeJob[] = [];
-  const counts = batch.reduce((n, d) => n * (shape[d] as number), 1);
-  const fromBatch = batch.map((d) => dimOffsets(from.layout.dims[d] ?? [], shape[d] as number).vectors);
-  const toBatch = batch.map((d) => dimOffsets(to.layout.dims[d] ?? [], shape[d] as number).vectors);
-  for (let index = 0; index < counts; index++) {
-    let rest = index;
-    let source = from.layout.vector;
-    let dest = to.layout.vector;
-    for (let i = batch.length - 1; i >= 0; i--) {
-      const size = shape[batch[i] as number] as number;
-      source += (fromBatch[i] as Int32Array)[rest % size] as number;
-      dest += (toBatch[i] as Int32Array)[rest % size] as number;
-      rest = Math.floor(rest / size);
-    }
+  for (const base of combinations(from.layout, to.layout, batch)) {
     for (const window of windows) {
-      for (const run of columnRuns) {
-        const rows = new Int32Array(to.uniform ? lanes : run.length);
-        for (let r = 0; r < rows.length; r++) rows[r] = source + window.vector + (to.uniform ? 0 : (rowVectors[run.start + r] as number));
-        const out = new Int32Array(window.length);
-        for (let k = 0; k < out.length; k++) out[k] = dest + run.vector + (outVectors[window.start + k] as number);
-        jobs.push({ rows: access(from.storage, rows), lane: window.lane, k: window.length, row: to.uniform ? 0 : run.lane, out: access(to.storage, out) });
+      for (const run of runs) {
+        const source = from.layout.vector + base.fromVector + (window[0] as Combination).fromVector;
+        const dest = to.layout.vector + base.toVector + (run[0] as Combination).toVector;
+        const rowVectors = to.uniform ? new Int32Array(lanes).fill(source) : Int32Array.from(run, (c) => source + c.fromVector);
+        jobs.push({
+          rows: access(from.storage, rowVectors),
+          lane: from.layout.lane + (window[0] as Combination).fromLane,
+          k: window.length,
+          row: to.uniform ? 0 : to.layout.lane + (run[0] as Combination).toLane,
+          out: access(to.storage, Int32Array.from(window, (c) => dest + c.toVector)),
+        });
       }
     }
   }
@@ -211,7 +235,7 @@ function pushAssembly(context: LowerContext, byVector: ReadonlyMap<number, reado
   const copies: EwPass[] = [];
   for (const group of groups.values()) {
     const out = access(storage, Int32Array.from(group.out));
-    const pieces = group.pieces.map((piece, i) => ({ access: access(piece.storage, Int32Array.from(group.sources[i] as number[])), map: isInPlace(piece.map) ? null : piece.map }));
+    const pieces = group.pieces.map((piece, i) => ({ access: access(piece.storage, Int32Array.from(group.sources[i] as number[])), map: group.pieces.length === 1 && isInPlace(piece.map) ? null : piece.map }));
     const only = pieces[0];
     if (pieces.length === 1 && only !== undefined && only.map === null) copies.push(movPass(only.access, out));
     else jobs.push(...mergeInSteps(context, { pieces, out }));
