@@ -45,7 +45,11 @@ export function insertPlaced(tree: PlacedTree, b: number): void {
 }
 
 /** The first `count` entries of `found` are the placed buffers whose hull meets sections [from, to). Valid until the next call. */
-export function gather(tree: PlacedTree, from: number, to: number): { readonly found: Int32Array; readonly count: number } {
+export function gather(
+  tree: PlacedTree,
+  from: number,
+  to: number,
+): { readonly found: Int32Array; readonly count: number } {
   const { sections, leaves, byFirst, maxLast, stack, found } = tree;
   let count = 0;
   let depth = 0;

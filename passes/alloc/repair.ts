@@ -120,7 +120,13 @@ function pinnedInstance(local: Sections, pins: readonly number[], capacity: numb
 }
 
 /** Tries to bring b and its neighbours below `goal`. Returns the work spent and whether it succeeded. */
-function lower(layout: Layout, b: number, goal: number, count: number, choice: Choice): { readonly done: boolean; readonly work: number } {
+function lower(
+  layout: Layout,
+  b: number,
+  goal: number,
+  count: number,
+  choice: Choice,
+): { readonly done: boolean; readonly work: number } {
   const { offsets } = layout;
   const taken = takeOut(layout, b, goal, count, choice);
   if (taken.length > takenLimit) return { done: false, work: taken.length };
