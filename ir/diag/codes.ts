@@ -11,6 +11,35 @@ export interface DiagnosticRow {
 }
 
 export const diagnosticCodes = {
+  LPU0001: {
+    title: "unknown command or option",
+    explain:
+      "The command line has a command, option or argument that lpuc does not know, or lacks one that the command needs. `lpuc COMMAND --help` lists what there is.",
+    exit: 2,
+  },
+  LPU0002: {
+    title: "bad value of an option",
+    explain: "The value of an option or argument does not have the form that its help text states.",
+    exit: 2,
+  },
+  LPU0003: {
+    title: "not available in this version",
+    explain:
+      "The command, option or value has its place in lpuc's interface, but this version does not implement it. It is refused rather than ignored, because a script that asks for it expects its effect.",
+    exit: 2,
+  },
+  LPU0004: {
+    title: "input or output named wrongly",
+    explain:
+      "An option names an input or output that the program does not have, an input was given twice or not at all, or its element type or shape is not the program's.",
+    exit: 2,
+  },
+  LPU0005: {
+    title: "optional package is not installed",
+    explain:
+      "`--against ort` compares with onnxruntime, which is used where it is installed: `npm install onnxruntime-node` beside lpuc. Nothing else needs it.",
+    exit: 2,
+  },
   LPU1001: {
     title: "file cannot be read",
     explain:
@@ -96,6 +125,18 @@ export const diagnosticCodes = {
     title: "graph text cannot be parsed",
     explain:
       "A line of a printed graph does not have the form that `--dump-ir` writes. Constants printed as elided<bytes> cannot be read back: print them in full.",
+    exit: 1,
+  },
+  LPU1040: {
+    title: "tensor file cannot be understood",
+    explain:
+      "The file given for an input, or a recorded output, is not a NumPy .npy file or an ONNX TensorProto (.pb) that lpuc can read. The message says what is wrong in it.",
+    exit: 1,
+  },
+  LPU1041: {
+    title: "problem file cannot be understood",
+    explain:
+      "The file given to `lpuc partition` or `lpuc alloc` is not in one of the interchange formats. The message names the place and what was expected there.",
     exit: 1,
   },
   LPU1201: {
@@ -290,6 +331,35 @@ export const diagnosticCodes = {
     title: "program text is incomplete",
     explain: "The text form lacks a section that a program needs, or holds one twice.",
     exit: 1,
+  },
+  LPU6001: {
+    title: "program breaks an invariant",
+    explain:
+      "The independent checker found that the program asks the machine for something it cannot do, or does not compute its graph. Programs that `lpuc compile` wrote pass; was the text form edited?",
+    exit: 5,
+  },
+  LPU6002: {
+    title: "execution fault",
+    explain:
+      "While it executed the program, the interpreter met something that the machine cannot do, or the program took another number of cycles than it states. `lpuc verify` says more about the cause.",
+    exit: 5,
+  },
+  LPU6003: {
+    title: "outputs differ",
+    explain:
+      "Outputs differ from those they were compared with by more than the tolerance (see --tolerance). Rounding differs between fp16 and fp32 programs: was the program compiled with the precision you meant?",
+    exit: 5,
+  },
+  LPU6004: {
+    title: "assertion failed",
+    explain: "A figure of the compiled program is outside the bound that an --assert option states.",
+    exit: 6,
+  },
+  LPU9001: {
+    title: "bug in lpuc",
+    explain:
+      "lpuc broke one of its own rules; this is never the fault of your input. Run the command again with --debug, and report the printed stack together with the command and, if you can, the model.",
+    exit: 70,
   },
 } as const satisfies Readonly<Record<string, DiagnosticRow>>;
 

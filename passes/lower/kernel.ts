@@ -113,6 +113,8 @@ export type Kernel =
   | { readonly kind: "matmul"; readonly name: string; readonly origins: readonly number[]; readonly mode: MxmMode; readonly groups: readonly MatmulGroup[] }
   /** out.vectors[i] lane row + r = lane `lane` + i of rows.vectors[r], whatever the type (int8 identity product on each byte plane). */
   | { readonly kind: "transpose"; readonly name: string; readonly origins: readonly number[]; readonly jobs: readonly TransposeJob[] }
+  /** Every lane of out.vectors[i] is lane `lane` of source.vectors[i] (int8 product of each byte plane with a column of ones). */
+  | { readonly kind: "spread"; readonly name: string; readonly origins: readonly number[]; readonly jobs: readonly SpreadJob[] }
   | { readonly kind: "permute"; readonly name: string; readonly origins: readonly number[]; readonly jobs: readonly PermuteJob[] }
   | { readonly kind: "gather"; readonly name: string; readonly origins: readonly number[]; readonly jobs: readonly GatherJob[] };
 
@@ -121,6 +123,12 @@ export interface TransposeJob {
   readonly lane: number;
   readonly k: number;
   readonly row: number;
+  readonly out: Access;
+}
+
+export interface SpreadJob {
+  readonly source: Access;
+  readonly lane: number;
   readonly out: Access;
 }
 

@@ -59,13 +59,29 @@ export function moveHome(context: LowerContext, from: Home, to: Home, origins: r
     pushPasses(context, "copy", origins, [movPass(access(from.storage, followWalk(walk, from.layout)), access(to.storage, walk.vectors))]);
     return;
   }
+  if (to.uniform) {
+    spreadHome(context, from, to, origins);
+    return;
+  }
   const jobs = transposeJobs(context, from, to);
   if (jobs !== undefined) {
     context.kernels.push({ kind: "transpose", name: "transpose", origins, jobs });
     return;
   }
-  invariant(!to.uniform, "a uniform home is reached by transposition");
   assemble(context, [{ home: from, into: to.layout }], to.storage, origins);
+}
+
+/** One element a vector first, then each in all the lanes. */
+function spreadHome(context: LowerContext, from: Home, to: Home, origins: readonly number[]): void {
+  let single = from;
+  if (from.uniform || from.layout.dims.some((digits) => runsAlongLanes(digits))) {
+    const { layout, vectors } = makeLayout(from.layout.shape, -1, context.target.lanes);
+    single = newHome(context, "single", from.type, layout, vectors);
+    moveHome(context, { ...from, uniform: false }, single, origins);
+  }
+  const walk = walkVectors(to.layout);
+  const source = access(single.storage, followWalk(walk, single.layout));
+  context.kernels.push({ kind: "spread", name: "spread", origins, jobs: [{ source, lane: single.layout.lane, out: access(to.storage, walk.vectors) }] });
 }
 
 /** Index combinations of some dims: vector and lane offsets in two layouts. */
@@ -109,7 +125,7 @@ function laneGroups(list: readonly Combination[], key: (c: Combination) => numbe
 
 /**
  * Jobs of a transposition: dimensions along the lanes of `from` run along vectors of `to` and the other way round. Undefined where the layouts
- * are not of that kind. A uniform result has the one row in all lanes.
+ * are not of that kind.
  */
 function transposeJobs(context: LowerContext, from: Home, to: Home): TransposeJob[] | undefined {
   const lanes = context.target.lanes;
@@ -128,12 +144,12 @@ function transposeJobs(context: LowerContext, from: Home, to: Home): TransposeJo
       for (const run of runs) {
         const source = from.layout.vector + base.fromVector + (window[0] as Combination).fromVector;
         const dest = to.layout.vector + base.toVector + (run[0] as Combination).toVector;
-        const rowVectors = to.uniform ? new Int32Array(lanes).fill(source) : Int32Array.from(run, (c) => source + c.fromVector);
+        const rowVectors = Int32Array.from(run, (c) => source + c.fromVector);
         jobs.push({
           rows: access(from.storage, rowVectors),
           lane: from.layout.lane + (window[0] as Combination).fromLane,
           k: window.length,
-          row: to.uniform ? 0 : to.layout.lane + (run[0] as Combination).toLane,
+          row: to.layout.lane + (run[0] as Combination).toLane,
           out: access(to.storage, Int32Array.from(window, (c) => dest + c.toVector)),
         });
       }

@@ -107,7 +107,7 @@ function tileBuffer(state: ScheduleState, content: TileContent, rows: number, he
   return buffer;
 }
 
-function placePackedLoad(state: ScheduleState, mode: MxmMode, content: TileContent, plane: number, row: number, rows: number, k: number, from: number): number {
+export function placePackedLoad(state: ScheduleState, mode: MxmMode, content: TileContent, plane: number, row: number, rows: number, k: number, from: number): number {
   const { target, resources } = state;
   const hemisphere = planeHemisphere(target, plane);
   const direction: Direction = hemisphere;

@@ -4,7 +4,7 @@ import type { Kernel, KernelProgram, StorageId } from "../lower/kernel.ts";
 import { scheduleGather, schedulePermute } from "./move.ts";
 import { scheduleMatmul } from "./mxm.ts";
 import { type Location, newScheduleState, type ScheduleState } from "./state.ts";
-import { scheduleTranspose } from "./transpose.ts";
+import { scheduleSpread, scheduleTranspose } from "./transpose.ts";
 import { scheduleVxmPass } from "./vxm.ts";
 
 /** Storages that one pass reads or writes together. */
@@ -37,6 +37,9 @@ function togetherOf(kernels: readonly Kernel[]): Map<StorageId, Set<StorageId>> 
         break;
       case "transpose":
         break;
+      case "spread":
+        for (const job of kernel.jobs) meet([job.source.storage, job.out.storage]);
+        break;
       case "gather":
         for (const job of kernel.jobs) meet([job.table, job.index.storage, job.out.storage]);
         break;
@@ -66,6 +69,9 @@ export function scheduleBlock(target: Target, program: KernelProgram, pinned: Re
         break;
       case "transpose":
         scheduleTranspose(state, kernel.jobs);
+        break;
+      case "spread":
+        scheduleSpread(state, kernel.jobs);
         break;
       case "permute":
         schedulePermute(state, kernel.jobs);

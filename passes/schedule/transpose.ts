@@ -2,12 +2,54 @@
 // byte sought. Both planes of a hemisphere share the identity stream.
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import { mxmColumn, planeHemisphere } from "../../ir/target/geometry.ts";
-import type { StorageId, TransposeJob } from "../lower/kernel.ts";
-import { candidateLocations, locatePart } from "./locations.ts";
-import { addActivation, addEmission, busyUntil, install } from "./mxm.ts";
-import type { Placed } from "./place.ts";
-import { addStorageState, type Buffer, bytesOfStorage, type ScheduleState, storageById } from "./state.ts";
-import { addRead, addWrite, conflictsWithItself, emitBurst, newTemplate, placeAt, span, takenStream, type TemplateBuilder, tryPlace } from "./template.ts";
+import type { Access, RowWindow, SpreadJob, StorageId, TransposeJob } from "../lower/kernel.ts";
+import { bufferOf, candidateLocations, locatePart } from "./locations.ts";
+import { addActivation, addEmission, busyUntil, install, placePackedLoad } from "./mxm.ts";
+import { addStorageState, type Buffer, bytesOfStorage, pinKey, type ScheduleState, storageById, type TileContent } from "./state.ts";
+import { addRead, addWrite, conflictsWithItself, emitBurst, newTemplate, placeAt, takenStream, type TemplateBuilder, tryPlace } from "./template.ts";
+
+/** Copies one lane into all: byte planes stream past a tile whose first column is ones. */
+export function scheduleSpread(state: ScheduleState, jobs: readonly SpreadJob[]): void {
+  for (const job of jobs) {
+    const bytes = bytesOfStorage(storageById(state, job.source.storage));
+    const source = storageById(state, job.source.storage);
+    const out = storageById(state, job.out.storage);
+    const count = job.source.vectors.length;
+    for (let from = 0; from < count; ) {
+      let to = from + 1;
+      const part = (access: Access, i: number, per: number): number => Math.floor((access.vectors[i] as number) / per);
+      while (to < count && to - from < state.target.mxm.accumulators && part(job.source, to, source.partVectors) === part(job.source, from, source.partVectors) && part(job.out, to, out.partVectors) === part(job.out, from, out.partVectors)) to++;
+      const piece = { source: sliceAccess(job.source, from, to), lane: job.lane, out: sliceAccess(job.out, from, to) };
+      for (const { planes, byte } of planeTurns(state, bytes)) spreadSide(state, piece, planes, byte);
+      from = to;
+    }
+  }
+}
+
+const sliceAccess = (access: Access, from: number, to: number): Access => ({ storage: access.storage, vectors: access.vectors.subarray(from, to) });
+
+/** Which planes take which byte planes: both of the less busy hemisphere first. */
+function planeTurns(state: ScheduleState, bytes: number): { planes: number[]; byte: number }[] {
+  const byBusy = sides(state).sort((a, b) => busyUntil(state, a) - busyUntil(state, b) || (a[0] as number) - (b[0] as number));
+  const turns: { planes: number[]; byte: number }[] = [];
+  for (let byte = 0; byte < bytes; ) {
+    const side = byBusy[turns.length % byBusy.length] as number[];
+    const planes = side.slice(0, bytes - byte);
+    turns.push({ planes, byte });
+    byte += planes.length;
+  }
+  return turns;
+}
+
+function spreadSide(state: ScheduleState, job: SpreadJob, planes: readonly number[], byte: number): void {
+  const lanes = state.target.mxm.modes.int8?.tileN ?? state.target.lanes;
+  const stripes = Math.min(state.target.streamsPerDirection, state.target.mxm.loadStreamsPerPlane);
+  const content: TileContent = { kind: "fill", bits: 1, k: 1, mode: "int8", stripes };
+  const loaded = planes.map((plane) => placePackedLoad(state, "int8", content, plane, 0, lanes, 1, state.engines[plane]?.loadFree ?? 0));
+  const from = Math.max(...planes.map((plane, i) => install(state, "int8", planes, plane, loaded[i] as number)));
+  const moving = { access: job.source, lane: job.lane, k: 1 };
+  placeBytes(state, moving, job.out, planes, byte, from, job.source.vectors.length);
+}
 
 function identityStorage(state: ScheduleState): StorageId {
   const known = state.storages.find((storage) => storage.content?.kind === "identity");
@@ -44,14 +86,7 @@ function splitByPart(state: ScheduleState, job: TransposeJob): TransposeJob[] {
 
 function scheduleJob(state: ScheduleState, job: TransposeJob): void {
   const bytes = bytesOfStorage(storageById(state, job.rows.storage));
-  const perSide = sides(state).map((planes) => planes.length)[0] as number;
-  const byBusy = sides(state).sort((a, b) => busyUntil(state, a) - busyUntil(state, b) || (a[0] as number) - (b[0] as number));
-  let byte = 0;
-  for (let turn = 0; byte < bytes; turn++) {
-    const planes = (byBusy[turn % byBusy.length] as number[]).slice(0, Math.min(perSide, bytes - byte));
-    scheduleSide(state, job, planes, byte);
-    byte += planes.length;
-  }
+  for (const { planes, byte } of planeTurns(state, bytes)) scheduleSide(state, job, planes, byte);
 }
 
 /** Byte planes byte, byte + 1, ... of a job on the planes of one hemisphere. */
@@ -73,38 +108,46 @@ function scheduleSide(state: ScheduleState, job: TransposeJob, planes: readonly 
   });
   placeAt(load, placedLoad);
   const from = Math.max(...planes.map((plane) => install(state, "int8", planes, plane, placedLoad.start + rows - 1)));
-  const { builder, placed } = bestPlacement(state, job, planes, byte, from);
-  placeAt(builder, placed);
-  for (const plane of planes) (state.engines[plane] as { lastActivate: number }).lastActivate = placed.start + job.k - 1;
+  const identity = { access: { storage: identityStorage(state), vectors: Int32Array.from({ length: job.k }, (_, i) => i) }, lane: 0, k: job.k };
+  placeBytes(state, identity, job.out, planes, byte, from, job.k);
 }
 
-function bestPlacement(state: ScheduleState, job: TransposeJob, planes: readonly number[], byte: number, from: number): { builder: TemplateBuilder; placed: Placed } {
-  const out = storageById(state, job.out.storage);
-  const part = Math.floor((job.out.vectors[0] as number) / out.partVectors);
+/**
+ * Streams moving vectors past tiles that are installed in the planes and writes the low byte of plane i's sums as byte plane byte + i. A moving
+ * storage of one byte plane is shared by the planes; of several, each plane gets its own.
+ */
+function placeBytes(state: ScheduleState, moving: RowWindow, target: Access, planes: readonly number[], byte: number, from: number, count: number): void {
+  const out = storageById(state, target.storage);
+  const part = Math.floor((target.vectors[0] as number) / out.partVectors);
   let buffer = state.parts[out.id]?.[part]?.buffers[0];
   if (buffer === undefined) {
-    const location = candidateLocations(state, out, state.side[out.id])[0];
+    const moved = storageById(state, moving.access.storage);
+    const source = moved.content?.kind === "identity" ? undefined : bufferOf(state, moved.id, Math.floor((moving.access.vectors[0] as number) / moved.partVectors), undefined);
+    const candidates = candidateLocations(state, out, state.side[out.id]);
+    const column = source === undefined ? -1 : Math.floor((source.slices[0] as number) / state.target.mem.slicesPerColumn);
+    const location = candidates.find((c) => source === undefined || c.hemisphere !== source.hemisphere || c.column !== column) ?? candidates[0];
     invariant(location !== undefined, "there are columns for every width");
-    buffer = locatePart(state, out, part, 0, state.pinned.get(`${out.id}:${part}`) ?? location);
+    buffer = locatePart(state, out, part, 0, state.pinned.get(pinKey(out.id, part)) ?? location);
   }
-  const builder = activationTemplate(state, job, planes, byte, buffer);
-  invariant(!conflictsWithItself(builder), "a transposition does not write where it reads");
+  const builder = activationTemplate(state, moving, target, planes, byte, buffer, count);
+  invariant(!conflictsWithItself(builder), "bytes are not written where they are read");
   const placed = tryPlace(builder, from);
-  invariant(placed !== undefined, "a transposition can be placed");
-  return { builder, placed };
+  invariant(placed !== undefined, "a byte product can be placed");
+  placeAt(builder, placed);
+  for (const plane of planes) (state.engines[plane] as { lastActivate: number }).lastActivate = placed.start + count - 1;
 }
 
-function activationTemplate(state: ScheduleState, job: TransposeJob, planes: readonly number[], byte: number, buffer: Buffer): TemplateBuilder {
+function activationTemplate(state: ScheduleState, moving: RowWindow, target: Access, planes: readonly number[], byte: number, buffer: Buffer, count: number): TemplateBuilder {
   const builder = newTemplate(state);
-  const identity = { access: { storage: identityStorage(state), vectors: Int32Array.from({ length: job.k }, (_, i) => i) }, lane: 0, k: job.k };
+  const single = bytesOfStorage(storageById(state, moving.access.storage)) === 1;
   let shared: { choice: number } | undefined;
   planes.forEach((plane, i) => {
-    const emission = addEmission(builder, plane, job.k, 1);
-    shared = addActivation(builder, "int8", identity, plane, true, emission, shared);
-    const column = mxmColumn(state.target, planeHemisphere(state.target, plane));
-    addWrite(builder, job.out.storage, job.out.vectors, buffer, [byte + i], column, emission.direction, emission.choice, emission.at, 1);
+    const hemisphere = planeHemisphere(state.target, plane);
+    const column = mxmColumn(state.target, hemisphere);
+    const emission = addEmission(builder, plane, count, 1);
+    if (single) shared = addActivation(builder, "int8", moving, plane, true, emission, shared);
+    else addActivation(builder, "int8", moving, plane, true, emission, addRead(builder, moving.access, column, hemisphere, 0, 1, hemisphere, [byte + i]));
+    addWrite(builder, target.storage, target.vectors, buffer, [byte + i], column, emission.direction, emission.choice, emission.at, 1);
   });
   return builder;
 }
-
-export { span };
