@@ -28,7 +28,7 @@ export const regionKey = (tensor: TensorId, type: StoredType, part: number): str
 
 export function borderTensor(graph: Graph, target: Target, tensor: TensorId, type: StoredType, ordinal: number): BorderTensor {
   const shape = graph.tensors[tensor]?.shape ?? [];
-  const { layout, vectors } = makeLayout(shape, standardLaneDim(shape), target.lanes);
+  const { layout, vectors } = makeLayout(shape, standardLaneDim(shape, target.lanes), target.lanes);
   const partVectors = partVectorsOf(layout, vectors, target);
   const parts = Array.from({ length: Math.max(1, Math.ceil(vectors / partVectors)) }, (_, part): BorderPart => ({
     region: regionKey(tensor, type, part),

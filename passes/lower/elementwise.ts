@@ -157,15 +157,33 @@ export function resultHome(
   demands: Demands,
 ): Home {
   const tensor = tensorOf(context, id);
-  const border = demands.boundaryOut(id) && type === storedTypeOf(tensor) && !uniform && laneDimOf(layout) === standardLaneDim(tensor.shape);
+  const border = demands.boundaryOut(id) && type === storedTypeOf(tensor) && !uniform && laneDimOf(layout) === standardLaneDim(tensor.shape, context.target.lanes);
   const home = newHome(context, tensor.name, type, layout, vectors, { uniform, ...(border ? { boundary: { tensor: id, kind: "out" } } : {}) });
   addHome(context, id, home);
   return home;
 }
 
-/** Border tensors run their last dimension along lanes (none where that has size 1). */
-export function standardLaneDim(shape: readonly number[]): number {
-  return shape.length > 0 && (shape[shape.length - 1] as number) > 1 ? shape.length - 1 : -1;
+/** Vectors a tensor takes with `laneDim` along lanes. */
+const vectorsWith = (shape: readonly number[], laneDim: number, lanes: number): number =>
+  shape.reduce((n, size, d) => n * (d === laneDim ? Math.ceil(size / lanes) : size), 1);
+
+/**
+ * Border tensors run their last dimension along lanes (none where that has size 1), unless that would waste most of the lanes of a large tensor:
+ * then the dimension that needs the fewest vectors.
+ */
+export function standardLaneDim(shape: readonly number[], lanes: number): number {
+  const last = shape.length > 0 && (shape[shape.length - 1] as number) > 1 ? shape.length - 1 : -1;
+  const vectors = vectorsWith(shape, last, lanes);
+  if (vectors <= 512) return last;
+  let best = last;
+  let least = vectors / 4;
+  shape.forEach((size, d) => {
+    if (size > 1 && vectorsWith(shape, d, lanes) < least) {
+      best = d;
+      least = vectorsWith(shape, d, lanes);
+    }
+  });
+  return best;
 }
 
 export { freshHome, runsAlongLanes };

@@ -2,6 +2,7 @@
 // cost of the movements (transpositions, lane permutations) that a choice would need.
 import { elementCount, type Graph, type GraphNode, type TensorId } from "../../ir/graph/graph.ts";
 import type { Target } from "../../ir/target/target.ts";
+import { standardLaneDim } from "./elementwise.ts";
 import { type Home, isView, viewLayout } from "./homes.ts";
 import type { StorageId } from "./kernel.ts";
 import { type Layout, makeLayout, runsAlongLanes } from "./layout.ts";
@@ -37,7 +38,7 @@ function virtualHome(chooser: Chooser, id: TensorId): Home | "constant" | undefi
     return layout && { ...source, layout };
   }
   const shape = shapeOf(chooser, id);
-  const laneDim = chooser.chosen.get(id) ?? lastDim(shape);
+  const laneDim = chooser.chosen.get(id) ?? standardLaneDim(shape, chooser.target.lanes);
   const uniform = laneDim < 0 || shape[laneDim] === 1;
   return { storage: 0 as StorageId, type: "f32", layout: makeLayout(shape, laneDim, chooser.target.lanes).layout, uniform };
 }
@@ -106,7 +107,9 @@ function matmulCycles(chooser: Chooser, node: GraphNode, lanesAreRows: boolean):
 function unitCost(chooser: Chooser, unit: Unit): number {
   let cost = 0;
   for (const id of unitTensors(unit)) {
-    if (chooser.outputs.has(id) && chooser.chosen.get(id) !== lastDim(shapeOf(chooser, id))) cost += moveCost(chooser, id);
+    const shape = shapeOf(chooser, id);
+    const standard = standardLaneDim(shape, chooser.target.lanes);
+    if (chooser.outputs.has(id) && chooser.chosen.get(id) !== (standard < 0 ? lastDim(shape) : standard)) cost += moveCost(chooser, id);
     forEachReader(chooser, id, (seenAs, node) => {
       const own = unit.nodes.includes(node);
       if (!own) cost += readCost(chooser, seenAs, node);

@@ -81,7 +81,7 @@ function borderInputs(context: LowerContext, input: BlockInput, demands: Demands
   const tensor = tensorOf(context, input.tensor);
   const natural = storedTypeOf(tensor);
   const wanted = demands.typesOf(input.tensor).filter((type) => type === natural || input.mayBeF16);
-  const { layout, vectors } = makeLayout(tensor.shape, standardLaneDim(tensor.shape), context.target.lanes);
+  const { layout, vectors } = makeLayout(tensor.shape, standardLaneDim(tensor.shape, context.target.lanes), context.target.lanes);
   return (wanted.length > 0 ? wanted : [natural]).map((type) => {
     const home = newHome(context, tensor.name, type, layout, vectors, { boundary: { tensor: input.tensor, kind: "in" } });
     addHome(context, input.tensor, home);
@@ -127,7 +127,7 @@ function borderOutput(context: LowerContext, id: TensorId): Home {
   const direct = homesOf(context, id).find((home) => context.storages[home.storage]?.boundary?.kind === "out" && context.storages[home.storage]?.boundary?.tensor === id);
   if (direct !== undefined) return direct;
   const from = anyHome(context, id, []);
-  const { layout, vectors } = makeLayout(tensor.shape, standardLaneDim(tensor.shape), context.target.lanes);
+  const { layout, vectors } = makeLayout(tensor.shape, standardLaneDim(tensor.shape, context.target.lanes), context.target.lanes);
   const home = newHome(context, tensor.name, from.type, layout, vectors, { boundary: { tensor: id, kind: "out" } });
   moveHome(context, from.uniform && laneDimOf(layout) === -1 ? from : { ...from, uniform: from.uniform && laneDimOf(layout) >= 0 }, home, []);
   return home;

@@ -12,9 +12,9 @@ import { walkVectors } from "./walk.ts";
 /** Any 4-byte home of a tensor, constants included. */
 export function anyHome(context: LowerContext, id: TensorId, origins: readonly number[]): Home {
   const type = storedTypeOf(tensorOf(context, id));
-  if (isConstant(context, id)) return constantHome(context, id, standardLaneDim(tensorOf(context, id).shape), type);
+  if (isConstant(context, id)) return constantHome(context, id, standardLaneDim(tensorOf(context, id).shape, context.target.lanes), type);
   const homes = homesOf(context, id).filter((home) => home.type === type);
-  return homes[0] ?? moveTo(context, id, standardLaneDim(tensorOf(context, id).shape), false, type, origins);
+  return homes[0] ?? moveTo(context, id, standardLaneDim(tensorOf(context, id).shape, context.target.lanes), false, type, origins);
 }
 
 /** A layout that addresses only lane 0 of a uniform home: what an element-by-element movement may read. */
@@ -201,7 +201,7 @@ export function lowerGather(context: LowerContext, node: GraphNode, demands: Dem
   const indexShape = tensorOf(context, indices).shape;
   const last = dataShape.length - 1;
   const type = storedTypeOf(tensorOf(context, data));
-  const laneDim = axis === last ? (last > 0 && (dataShape[last - 1] as number) > 1 ? last - 1 : -1) : standardLaneDim(dataShape);
+  const laneDim = axis === last ? (last > 0 && (dataShape[last - 1] as number) > 1 ? last - 1 : -1) : standardLaneDim(dataShape, context.target.lanes);
   const table = isConstant(context, data) ? constantHome(context, data, laneDim, type) : homeWithLane(context, data, laneDim, type, origins);
   const index = homesOf(context, indices).find((home) => laneDimOf(home.layout) === -1 && home.type === "i32") ?? (isConstant(context, indices) ? constantHome(context, indices, -1, "i32") : moveTo(context, indices, -1, false, "i32", origins));
   const outShape = tensorOf(context, id).shape;
