@@ -3,11 +3,22 @@
 import { type LowerBound, lowerBoundOf } from "./bound.ts";
 import { searchExactly } from "./exact.ts";
 import { heuristicPlacement } from "./heuristic.ts";
-import { componentsOf, instanceOf } from "./instance.ts";
+import { componentsOf, type Instance, instanceOf, withCapacity } from "./instance.ts";
 import type { AllocBuffer } from "./problem.ts";
 import { type Sections, sectionsOf } from "./sections.ts";
 
-type Component = { readonly buffers: Int32Array; peak: number };
+type Component = {
+  readonly buffers: Int32Array;
+  peak: number;
+  /** Made when it is first searched, for capacities up to the peak at that time. */
+  instance?: Instance;
+};
+
+/** Entries of an instance that can be made in the time of one unit of search work. */
+const entriesPerWork = 32;
+
+/** More live entries or overlapping pairs than this take too much memory. */
+const entryLimit = 4_000_000;
 
 export type Workspace = {
   readonly sections: Sections;
@@ -59,6 +70,20 @@ export type FitOutcome = {
   readonly work: number;
 };
 
+/** The component for exact search, and what making it took; without one when that is more than `budget`. */
+function openComponent(
+  sections: Sections,
+  component: Component,
+  budget: number,
+): { readonly instance: Instance | undefined; readonly work: number } {
+  if (component.instance !== undefined) return { instance: component.instance, work: 0 };
+  const limit = Math.min(entryLimit, entriesPerWork * budget);
+  const instance = instanceOf(sections, component.buffers, component.peak, limit);
+  if (instance === undefined) return { instance, work: Math.ceil(limit / entriesPerWork) };
+  component.instance = instance;
+  return { instance, work: Math.floor((instance.member.length + instance.overlap.length) / entriesPerWork) };
+}
+
 /**
  * Searches the components that do not fit `capacity` yet, keeping what is found. "impossible" is a proof: nothing fits.
  * Windows in gaps are searched as if the buffer were whole, so with them there is no such proof.
@@ -68,12 +93,13 @@ export function fitComponents(workspace: Workspace, capacity: number, budget: nu
   let kind: FitOutcome["kind"] = "fits";
   for (const component of workspace.components) {
     if (component.peak <= capacity) continue;
-    const instance = instanceOf(workspace.sections, component.buffers, capacity);
-    if (instance === undefined) {
+    const opened = openComponent(workspace.sections, component, budget - work);
+    work += opened.work;
+    if (opened.instance === undefined) {
       kind = "budget";
       continue;
     }
-    const answer = searchExactly(instance, budget - work);
+    const answer = searchExactly(withCapacity(opened.instance, capacity), budget - work);
     work += answer.work;
     if (answer.kind === "solved") {
       component.buffers.forEach((b, i) => {

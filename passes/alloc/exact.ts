@@ -24,9 +24,9 @@ export function searchExactly(instance: Instance, budget: number): ExactAnswer {
   let work = 0;
   while (work < budget) {
     for (const [index, preorder] of preorders.entries()) {
+      const before = searches[index]?.at.work ?? 0;
       const search = searches[index] ?? startLowestFirst(instance, preorder);
       searches[index] = search;
-      const before = search.at.work;
       const status = advanceLowestFirst(search, Math.min(turn, budget - work));
       work += Math.max(1, search.at.work - before);
       if (status === "exhausted") return { kind: "impossible", work };

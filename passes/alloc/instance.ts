@@ -2,7 +2,7 @@
 // the sections whose set of live buffers is contained in no neighbour's, and who overlaps whom. Knows nothing of search.
 import type { Sections } from "./sections.ts";
 
-/** Offsets and sizes: 32-bit integers whenever the scaled capacity allows, because they are faster. */
+/** Offsets, sizes and their sums: 32-bit integers whenever they are small enough, because those are faster. */
 export type Amounts = Int32Array | Float64Array;
 
 export type Instance = {
@@ -163,11 +163,36 @@ function overlapsOf(
   return { overlapStart, overlap: Int32Array.from(overlap) };
 }
 
-/** More overlapping pairs or live entries than this are too many to search. */
-const entryLimit = 4_000_000;
+/** The most that is live in one section, windows in gaps counted as if the whole buffer were there. */
+function mostLive(spans: Spans, sections: number, buffers: Int32Array, size: Float64Array): number {
+  const steps = new Float64Array(sections + 1);
+  buffers.forEach((b, i) => {
+    for (let k = at(spans.spanStart, i); k < at(spans.spanStart, i + 1); k++) {
+      steps[at(spans.spanFrom, k)] = at(steps, at(spans.spanFrom, k)) + at(size, b);
+      steps[at(spans.spanTo, k)] = at(steps, at(spans.spanTo, k)) - at(size, b);
+    }
+  });
+  let most = 0;
+  let sum = 0;
+  for (const step of steps) {
+    sum += step;
+    most = Math.max(most, sum);
+  }
+  return most;
+}
 
-/** The component as an instance, or undefined when it is too large to search exactly. */
-export function instanceOf(sections: Sections, buffers: Int32Array, capacity: number): Instance | undefined {
+/** The same instance for another capacity, in the problem's unit, which must not exceed the one it was made for. */
+export function withCapacity(instance: Instance, capacity: number): Instance {
+  return { ...instance, capacity: Math.floor(capacity / instance.unit) };
+}
+
+/** The component as an instance, or undefined when it has more than `entryLimit` live entries or overlapping pairs. */
+export function instanceOf(
+  sections: Sections,
+  buffers: Int32Array,
+  capacity: number,
+  entryLimit: number,
+): Instance | undefined {
   const before = keptBefore(sections, buffers);
   const spans = keptSpans(sections, buffers, before);
   let entries = 0;
@@ -183,9 +208,10 @@ export function instanceOf(sections: Sections, buffers: Int32Array, capacity: nu
   for (const b of buffers) if (unit % at(sections.alignment, b) !== 0) aligned = true;
   if (aligned) for (const b of buffers) unit = gcd(unit, at(sections.alignment, b));
   const scaledCapacity = Math.floor(capacity / unit);
+  const isSmall = Math.max(scaledCapacity, mostLive(spans, kept, buffers, sections.size) / unit) < 2 ** 29;
   const amounts = (values: Float64Array): Amounts => {
     const scaled = Float64Array.from(buffers, (b) => Math.max(1, at(values, b) / unit));
-    return scaledCapacity < 2 ** 29 ? Int32Array.from(scaled, (x) => Math.min(x, 2 ** 29)) : scaled;
+    return isSmall ? Int32Array.from(scaled, (x) => Math.min(x, 2 ** 29)) : scaled;
   };
   return {
     buffers,

@@ -30,11 +30,15 @@ export type LowestFirst = {
   readonly keys: readonly Float64Array[];
   readonly pressure: Float64Array;
   readonly frames: Frames;
-  /** Registers of the machine; `work` counts nodes opened and placements tried. */
+  /** Registers of the machine; `work` counts nodes opened and placements tried, more than once where they are large. */
   readonly at: { depth: number; arena: Int32Array; arenaEnd: number; work: number; status: SearchStatus };
 };
 
 const huge = 2 ** 52;
+
+/** What an ordinary node or placement does: entries of its list, and entries looked at to place. */
+const listPerWork = 256;
+const lookedPerWork = 4_096;
 
 function emptyFrames(depth: number): Frames {
   return {
@@ -56,13 +60,14 @@ export function startLowestFirst(instance: Instance, preorder: Preorder): Lowest
   const count = size.length;
   const pressure = new Float64Array(count);
   const area = Float64Array.from(length, (time, b) => time * (size[b] ?? 0));
+  const work = Math.floor(count / listPerWork + instance.member.length / lookedPerWork);
   const keyOf = { pressure, length, area };
   const search: LowestFirst = {
     packing: emptyPacking(instance),
     keys: preorder.map((name) => keyOf[name]),
     pressure,
     frames: emptyFrames(2 * count + 2),
-    at: { depth: 0, arena: new Int32Array(4 * count + 16), arenaEnd: count, work: 0, status: "running" },
+    at: { depth: 0, arena: new Int32Array(4 * count + 16), arenaEnd: count, work, status: "running" },
   };
   const all = Int32Array.from({ length: count }, (_, b) => b);
   measurePressure(search, all, 0, count);
@@ -139,7 +144,7 @@ function enter(
   const arenaMark = at.arenaEnd;
   reserveArena(search, 2 * (listEnd - listStart));
   const { arena } = at;
-  at.work++;
+  at.work += 1 + Math.floor((listEnd - listStart) / listPerWork);
   let lowestTop = huge;
   let left = 0;
   for (let i = listStart; i < listEnd; i++) {
@@ -283,6 +288,7 @@ function enterNextPart(search: LowestFirst): boolean {
       arena[at.arenaEnd++] = b;
     }
     sortList(search, start, at.arenaEnd);
+    at.work += Math.floor((listEnd - listStart) / listPerWork);
     if (enter(search, from, to, start, at.arenaEnd, 0, start)) return true;
   }
   return false;
@@ -307,8 +313,9 @@ function tryNextChoice(search: LowestFirst): Outcome {
   const position = at.arena[choice] ?? 0;
   const b = at.arena[position] ?? 0;
   const offset = packing.release[b] ?? 0;
-  at.work++;
-  const outcome = place(search.packing, b, offset);
+  const looked = packing.at.looked;
+  const outcome = place(packing, b, offset);
+  at.work += 1 + Math.floor((packing.at.looked - looked) / lookedPerWork);
   // With nothing above it, b is no worse here than anywhere: there is no point in any alternative.
   frames.nextChoice[depth] = outcome === 0 ? choiceEnd : choice + 1;
   if (outcome < 0) return "open";

@@ -16,8 +16,11 @@ export type Packing = {
   readonly crossing: Int32Array;
   readonly stamp: Int32Array;
   readonly touched: Int32Array;
-  /** What to take back: two growing stacks of keys and old values, their length, and the number of the current placement. */
-  readonly at: { trail: number; stamp: number; keys: Int32Array; values: Amounts };
+  /**
+   * What to take back: two growing stacks of keys and old values, their length; the number of the current placement; how many
+   * entries were looked at in all.
+   */
+  readonly at: { trail: number; stamp: number; looked: number; keys: Int32Array; values: Amounts };
 };
 
 const huge = 2 ** 52;
@@ -40,7 +43,7 @@ export function emptyPacking(instance: Instance): Packing {
     crossing: new Int32Array(sections),
     stamp: new Int32Array(sections),
     touched: new Int32Array(sections),
-    at: { trail: 0, stamp: 0, keys: new Int32Array(1024), values: zeros(size, 1024) },
+    at: { trail: 0, stamp: 0, looked: 0, keys: new Int32Array(1024), values: zeros(size, 1024) },
   };
   for (let b = 0; b < size.length; b++) account(packing, b, 1);
   const { pin, memberStart, member } = instance;
@@ -130,15 +133,17 @@ function touch(packing: Packing, b: number, old: number, marked: number): number
 
 /** Recomputes the floors of touched sections; false when one of them can no longer hold what is to come. */
 function raiseFloors(packing: Packing, marked: number, offset: number): boolean {
-  const { touched, floor, rest, count, release, placed, instance } = packing;
+  const { touched, floor, rest, count, release, placed, instance, at } = packing;
   const { memberStart, member, capacity } = instance;
   const key = release.length;
   for (let i = 0; i < marked; i++) {
     const s = touched[i] ?? 0;
     if (count[s] === 0) continue;
     let lowest = huge;
+    const start = memberStart[s] ?? 0;
     const end = memberStart[s + 1] ?? 0;
-    for (let j = memberStart[s] ?? 0; j < end; j++) {
+    at.looked += end - start;
+    for (let j = start; j < end; j++) {
       const b = member[j] ?? 0;
       if (placed[b] === 1) continue;
       const own = release[b] ?? 0;
@@ -166,8 +171,10 @@ export function place(packing: Packing, b: number, offset: number): number {
   at.stamp++;
   let marked = touch(packing, b, offset, 0);
   let covered = 0;
+  const start = overlapStart[b] ?? 0;
   const end = overlapStart[b + 1] ?? 0;
-  for (let j = overlapStart[b] ?? 0; j < end; j++) {
+  at.looked += end - start;
+  for (let j = start; j < end; j++) {
     const other = overlap[j] ?? 0;
     if (placed[other] === 1) continue;
     covered = 1;

@@ -106,7 +106,7 @@ function subproblem(layout: Layout, taken: readonly number[], around: readonly n
 /** Instances of the components of a subproblem: one, because everything lives with something taken. */
 function pinnedInstance(local: Sections, pins: readonly number[], capacity: number): Instance | undefined {
   const all = Int32Array.from(local.source, (_, b) => b);
-  const instance = instanceOf(local, all, capacity);
+  const instance = instanceOf(local, all, capacity, 1_000_000);
   if (instance === undefined) return undefined;
   const { unit, size } = instance;
   // Everything is counted in units: a pin between two of them cannot be said.
