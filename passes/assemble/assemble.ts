@@ -67,9 +67,11 @@ class Draft {
 }
 
 /** Border tensors that a chip holds: inputs it reads, results it makes, tensors that arrive; with the cycles during which they are needed. */
-function chipBorders(input: AssemblyInput, timeline: SystemTimeline, ordinals: ReadonlyMap<TensorId, number>, chip: number, end: number): Map<string, { tensor: BorderTensor; use: Omit<BorderUse, "part"> }> {
+function chipBorders(input: AssemblyInput, timeline: SystemTimeline, ordinals: ReadonlyMap<TensorId, number>, chip: number): Map<string, { tensor: BorderTensor; use: Omit<BorderUse, "part"> }> {
   const { graph, target, chain, chipOf, compiled } = input;
   const found = new Map<string, { tensor: BorderTensor; use: { from: number; until: number; role: ProgramSymbol["role"]; name: string } }>();
+  // The host binds a stage's inputs before the stage's window and reads its results after it: with tokens in flight the next token's come later.
+  const window = timeline.windows[chip] as { start: number; end: number };
   const graphInputs = new Set(graph.inputs.map((i) => i.tensor));
   const graphOutputs = new Set(graph.outputs.map((o) => o.tensor));
   const add = (id: TensorId, type: StoredType, from: number, until: number): void => {
@@ -92,7 +94,7 @@ function chipBorders(input: AssemblyInput, timeline: SystemTimeline, ordinals: R
     for (const border of [...blockClass.lowered.inputHomes, ...blockClass.lowered.outputHomes]) {
       const id = instance.get(border.tensor) as TensorId;
       const isInput = graphInputs.has(id);
-      add(id, border.home.type, isInput ? 0 : start, graphOutputs.has(id) ? end : stop);
+      add(id, border.home.type, isInput ? window.start : start, graphOutputs.has(id) ? window.end : stop);
     }
   });
   for (const hop of timeline.hops) {
@@ -123,7 +125,7 @@ export function assembleProgram(input: AssemblyInput, options: AssemblyOptions):
   const bordersByChip: Map<string, { tensor: BorderTensor; use: Omit<BorderUse, "part"> }>[] = [];
   let lastWrite = 0;
   for (let chip = 0; chip < topology.chips; chip++) {
-    const borders = chipBorders(input, timeline, ordinals, chip, end);
+    const borders = chipBorders(input, timeline, ordinals, chip);
     bordersByChip.push(borders);
     const instances = chain.blocks.flatMap((block, i): BlockInstance[] => {
       const blockClass = compiled.classes[compiled.classOf[i] as number];

@@ -44,6 +44,7 @@ export function borderOrdinals(graph: Graph, chain: BlockChain): Map<TensorId, n
   shared.forEach((id, i) => {
     ordinals.set(id, i);
   });
+  const graphInputs = new Set(graph.inputs.map((input) => input.tensor));
   const live = new Map<number, number>();
   for (const block of chain.blocks) {
     block.inputs.forEach((id, i) => {
@@ -57,7 +58,9 @@ export function borderOrdinals(graph: Graph, chain: BlockChain): Map<TensorId, n
         ordinals.set(id, i + 1);
         return;
       }
-      let ordinal = 0;
+      const shape = graph.tensors[id]?.shape.join();
+      const replaced = block.inputs.find((input) => graph.tensors[input]?.shape.join() === shape && !graphInputs.has(input) && !live.has(ordinals.get(input) ?? -1));
+      let ordinal = (replaced === undefined ? undefined : ordinals.get(replaced)) ?? 0;
       while (live.has(ordinal)) ordinal++;
       live.set(ordinal, last);
       ordinals.set(id, ordinal);

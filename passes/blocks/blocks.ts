@@ -1,6 +1,7 @@
 // Blocks: the core graph cut into a chain of node ranges that are compiled and scheduled one by one. Repeated layers become blocks of one class,
 // which is compiled once and stamped. Views belong to the blocks that read them.
 import { invariant } from "../../ir/diag/diagnostic.ts";
+import { coreOps } from "../../ir/graph/core-ops.ts";
 import type { Graph, GraphNode, TensorId } from "../../ir/graph/graph.ts";
 import { findPeriod } from "./period.ts";
 
@@ -47,21 +48,35 @@ export function findRoots(graph: Graph): Roots {
   return { producer, rootOf };
 }
 
+/** How an operand looks: its shape, the views down to the stored tensor, that tensor's shape. */
+function operandSignature(graph: Graph, roots: Roots, id: TensorId): string {
+  const shape = (tensor: TensorId): string => `${graph.tensors[tensor]?.dtype}[${graph.tensors[tensor]?.shape.join()}]`;
+  let text = shape(id);
+  let at = id;
+  for (let view = roots.producer.get(at); view !== undefined && isViewNode(view); view = roots.producer.get(at)) {
+    text += `<${view.op}${JSON.stringify(view.attrs)}`;
+    at = view.inputs[0] as TensorId;
+    text += shape(at);
+  }
+  return `${text}${graph.tensors[at]?.data === undefined ? "" : scalarText(graph, at)}`;
+}
+
+const commutative: ReadonlySet<string> = new Set(["add", "mul", "min", "max", "and", "or", "xor", "eq"]);
+
+/** Operands in the order in which equal layers are compared: of commutative operations by how they look, since exporters' orders vary. */
+function comparedOperands(graph: Graph, roots: Roots, node: GraphNode): (TensorId | null)[] {
+  if (!commutative.has(node.op)) return [...node.inputs];
+  return node.inputs
+    .map((id, position) => ({ id, position, text: id === null ? "" : operandSignature(graph, roots, id) }))
+    .sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : a.position - b.position))
+    .map(({ id }) => id);
+}
+
 /** Local signature of a node: everything but which tensors it reads. */
 export function nodeSignature(graph: Graph, node: GraphNode, roots: Roots): string {
   const shape = (id: TensorId): string => `${graph.tensors[id]?.dtype}[${graph.tensors[id]?.shape.join()}]`;
-  const operand = (id: TensorId): string => {
-    let text = shape(id);
-    let at = id;
-    for (let view = roots.producer.get(at); view !== undefined && isViewNode(view); view = roots.producer.get(at)) {
-      text += `<${view.op}${JSON.stringify(view.attrs)}`;
-      at = view.inputs[0] as TensorId;
-      text += shape(at);
-    }
-    const tensor = graph.tensors[at];
-    return `${text}${tensor?.data === undefined ? "" : scalarText(graph, at)}`;
-  };
-  return `${node.op}${JSON.stringify(node.attrs)}(${node.inputs.map((id) => (id === null ? "-" : operand(id))).join(";")})${node.outputs.map((id) => (id === null ? "-" : shape(id))).join()}`;
+  const operands = comparedOperands(graph, roots, node).map((id) => (id === null ? "-" : operandSignature(graph, roots, id)));
+  return `${node.op}${JSON.stringify(node.attrs)}(${operands.join(";")})${node.outputs.map((id) => (id === null ? "-" : shape(id))).join()}`;
 }
 
 /** Scalars are part of the code (immediates), so their value is part of the form. */
@@ -73,7 +88,7 @@ function scalarText(graph: Graph, id: TensorId): string {
 
 export function findBlocks(graph: Graph): BlockChain {
   const roots = findRoots(graph);
-  const nodes = graph.nodes.filter((node) => !isViewNode(node));
+  const nodes = hoistPreparation(graph, roots);
   const period = findPeriod(
     nodes.map((node) => nodeSignature(graph, node, roots)),
     (cut) => crossingCount(graph, nodes, roots, cut),
@@ -93,6 +108,41 @@ export function findBlocks(graph: Graph): BlockChain {
   const blocks = ranges.map((range, index) => makeBlock(graph, roots, nodes.slice(range.from, range.to), index, owner, range.layer));
   return { blocks, layers: period?.repeats ?? 0 };
 }
+
+/**
+ * Nodes that are not views, in the graph's order, but elementwise work on a few inputs only (masks, rotary tables, one-hot positions) goes
+ * first: it is computed once and read by every layer, and would make the first layer unlike the others.
+ */
+function hoistPreparation(graph: Graph, roots: Roots): GraphNode[] {
+  const nodes = graph.nodes.filter((node) => !isViewNode(node));
+  const inputs = new Map<TensorId, number>(graph.inputs.map((input, i) => [input.tensor, i]));
+  const reach = new Map<TensorId, { readonly inputs: ReadonlySet<number>; readonly light: boolean }>();
+  for (const node of nodes) {
+    const seen = new Set<number>();
+    let light = elementwiseGroups.has(groupOf(node));
+    for (const operand of node.inputs) {
+      if (operand === null) continue;
+      const root = roots.rootOf(operand);
+      const input = inputs.get(root);
+      if (input !== undefined) seen.add(input);
+      const before = reach.get(root);
+      if (before === undefined) continue;
+      for (const i of before.inputs) seen.add(i);
+      light &&= before.light;
+    }
+    for (const output of node.outputs) if (output !== null) reach.set(output, { inputs: seen, light });
+  }
+  const all = new Set<number>();
+  for (const output of graph.outputs) for (const i of reach.get(roots.rootOf(output.tensor))?.inputs ?? []) all.add(i);
+  const early = (node: GraphNode): boolean => {
+    const found = reach.get(node.outputs[0] as TensorId);
+    return found !== undefined && found.light && found.inputs.size < all.size;
+  };
+  return [...nodes.filter(early), ...nodes.filter((node) => !early(node))];
+}
+
+const elementwiseGroups: ReadonlySet<string> = new Set(["binary", "unary", "compare", "select", "cast"]);
+const groupOf = (node: GraphNode): string => (node.op in coreOps ? coreOps[node.op as keyof typeof coreOps].group : "unknown");
 
 /** Stored tensors alive across the cut before node `cut`, graph inputs and constants apart. */
 function crossingCount(graph: Graph, nodes: readonly GraphNode[], roots: Roots, cut: number): number {
@@ -145,7 +195,7 @@ function makeBlock(graph: Graph, roots: Roots, own: readonly GraphNode[], index:
   const add = (node: GraphNode): void => {
     if (listed.has(node)) return;
     listed.add(node);
-    const operands = node.inputs.map((id) => (id === null ? "-" : name(id)));
+    const operands = comparedOperands(graph, roots, node).map((id) => (id === null ? "-" : name(id)));
     nodes.push(node);
     for (const output of node.outputs) {
       if (output === null) continue;
@@ -155,7 +205,7 @@ function makeBlock(graph: Graph, roots: Roots, own: readonly GraphNode[], index:
     text.push(`${node.op}${JSON.stringify(node.attrs)}(${operands.join()})${node.outputs.map((id) => (id === null ? "-" : shape(id))).join()}`);
   };
   for (const node of own) {
-    for (const input of node.inputs) if (input !== null) for (const view of viewsBehind(input, roots)) add(view);
+    for (const input of comparedOperands(graph, roots, node)) if (input !== null) for (const view of viewsBehind(input, roots)) add(view);
     add(node);
   }
   const outputs = blockOutputs(graph, roots, own, index, owner, add);

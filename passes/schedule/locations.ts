@@ -32,10 +32,12 @@ const slicesKey = (state: ScheduleState, buffer: Buffer): string => `${buffer.he
 
 /** Locations for a part of `storage`, best first. */
 export function candidateLocations(state: ScheduleState, storage: Storage, side: Hemisphere | undefined): Location[] {
-  const { wide, narrow } = columnClasses(state.target);
+  const { wide, narrow, all } = columnClasses(state.target);
   const width = bytesOfStorage(storage);
   const perColumn = state.target.mem.slicesPerColumn;
-  const [from, to] = width === 4 ? [0, wide] : [wide, narrow];
+  // The identity is read while narrow results are written: it stands apart from them.
+  const apart = storage.content?.kind === "identity" && narrow < all;
+  const [from, to] = apart ? [narrow, all] : width === 4 ? [0, wide] : [wide, narrow];
   const avoided = avoidedColumns(state, storage.id);
   const found: { location: Location; cost: number }[] = [];
   for (const hemisphere of side === undefined ? hemispheres : [side]) {

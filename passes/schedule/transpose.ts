@@ -2,10 +2,11 @@
 // byte sought. Both planes of a hemisphere share the identity stream.
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import { mxmColumn, planeHemisphere } from "../../ir/target/geometry.ts";
-import type { Access, RowWindow, SpreadJob, StorageId, TransposeJob } from "../lower/kernel.ts";
+import type { Access, EwPass, RowWindow, SpreadJob, StorageId, TransposeJob } from "../lower/kernel.ts";
 import { bufferOf, candidateLocations, locatePart } from "./locations.ts";
 import { addActivation, addEmission, busyUntil, install, placePackedLoad } from "./mxm.ts";
 import { addStorageState, type Buffer, bytesOfStorage, pinKey, type ScheduleState, storageById, type TileContent } from "./state.ts";
+import { scheduleVxmPass } from "./vxm.ts";
 import { addRead, addWrite, conflictsWithItself, emitBurst, newTemplate, placeAt, takenStream, type TemplateBuilder, tryPlace } from "./template.ts";
 
 /** Copies one lane into all: byte planes stream past a tile whose first column is ones. */
@@ -20,11 +21,37 @@ export function scheduleSpread(state: ScheduleState, jobs: readonly SpreadJob[])
       const part = (access: Access, i: number, per: number): number => Math.floor((access.vectors[i] as number) / per);
       while (to < count && to - from < state.target.mxm.accumulators && part(job.source, to, source.partVectors) === part(job.source, from, source.partVectors) && part(job.out, to, out.partVectors) === part(job.out, from, out.partVectors)) to++;
       const piece = { source: sliceAccess(job.source, from, to), lane: job.lane, out: sliceAccess(job.out, from, to) };
-      for (const { planes, byte } of planeTurns(state, bytes)) spreadSide(state, piece, planes, byte);
+      const detour = detourFor(state, piece.source, piece.out);
+      for (const { planes, byte } of planeTurns(state, bytes)) spreadSide(state, detour === undefined ? piece : { ...piece, out: detour }, planes, byte);
+      if (detour !== undefined) scheduleVxmPass(state, movePass(detour, piece.out));
       from = to;
     }
   }
 }
+
+/** A temporary place for a result that would stand in the column its source is read from in the same cycles. */
+function detourFor(state: ScheduleState, source: Access, out: Access): Access | undefined {
+  const target = storageById(state, out.storage);
+  const part = Math.floor((out.vectors[0] as number) / target.partVectors);
+  const columnOf = (buffer: Pick<Buffer, "hemisphere" | "slices">): string => `${buffer.hemisphere}${Math.floor((buffer.slices[0] as number) / state.target.mem.slicesPerColumn)}`;
+  const pinned = state.pinned.get(pinKey(out.storage, part));
+  const buffer = state.parts[out.storage]?.[part]?.buffers[0];
+  const place = buffer !== undefined ? columnOf(buffer) : pinned === undefined ? undefined : `${pinned.hemisphere}${pinned.column}`;
+  const from = storageById(state, source.storage);
+  if (place === undefined || place !== columnOf(bufferOf(state, source.storage, Math.floor((source.vectors[0] as number) / from.partVectors), undefined))) return undefined;
+  const id = state.storages.length as StorageId;
+  const count = out.vectors.length;
+  addStorageState(state, { id, name: `${target.name}.detour`, type: target.type, vectors: count, partVectors: count, replicated: false });
+  (state.together as Map<StorageId, ReadonlySet<StorageId>>).set(id, new Set([source.storage, out.storage]));
+  return { storage: id, vectors: Int32Array.from({ length: count }, (_, i) => i) };
+}
+
+const movePass = (source: Access, out: Access): EwPass => ({
+  count: out.vectors.length,
+  sources: [source],
+  ops: [{ op: "mov", args: [{ kind: "source", source: 0 }], reset: 0 }],
+  sinks: [{ op: 0, access: out, every: 1 }],
+});
 
 const sliceAccess = (access: Access, from: number, to: number): Access => ({ storage: access.storage, vectors: access.vectors.subarray(from, to) });
 
