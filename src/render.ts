@@ -6,7 +6,13 @@ export interface RenderOptions {
   readonly color: boolean;
 }
 
-const styles = { error: "\u001b[1;31m", code: "\u001b[1m", place: "\u001b[36m", help: "\u001b[32m" } as const;
+const styles = {
+  error: "\u001b[1;31m",
+  warning: "\u001b[1;33m",
+  code: "\u001b[1m",
+  place: "\u001b[36m",
+  help: "\u001b[32m",
+} as const;
 
 function styled(style: keyof typeof styles, text: string, options: RenderOptions): string {
   return options.color ? `${styles[style]}${text}\u001b[0m` : text;
@@ -43,8 +49,12 @@ export function locationText(location: DiagnosticLocation): string {
 const indented = (text: string, by: number): string => printable(text).replaceAll("\n", `\n${" ".repeat(by)}`);
 
 /** `error[LPU1203]: ...`, the place, notes and help, each on its own line; no line end after the last. */
-export function renderDiagnostic(item: Diagnostic, options: RenderOptions): string {
-  const head = styled("error", `error[${item.code}]`, options);
+export function renderDiagnostic(
+  item: Diagnostic,
+  options: RenderOptions,
+  kind: "error" | "warning" = "error",
+): string {
+  const head = styled(kind, `${kind}[${item.code}]`, options);
   const lines = [`${head}: ${styled("code", indented(item.message, 2), options)}`];
   if (item.location !== undefined) {
     lines.push(`  ${styled("place", "-->", options)} ${printable(locationText(item.location))}`);
@@ -59,6 +69,11 @@ export function renderDiagnostics(items: readonly Diagnostic[], options: RenderO
   const parts = items.map((item) => renderDiagnostic(item, options));
   if (items.length > 1) parts.push(`${items.length} errors; \`lpuc explain CODE\` tells more about each`);
   return parts.map((part) => `${part}\n`).join("");
+}
+
+/** Each as a warning. Ends with a line end unless there are none. */
+export function renderWarnings(items: readonly Diagnostic[], options: RenderOptions): string {
+  return items.map((item) => `${renderDiagnostic(item, options, "warning")}\n`).join("");
 }
 
 /** What `lpuc explain` prints; undefined for a code that does not exist. */

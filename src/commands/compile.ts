@@ -1,0 +1,51 @@
+// `lpuc compile`: the whole pipeline, a program file and its summary.
+import { ok, type Result } from "../../ir/diag/diagnostic.ts";
+import { compileModel } from "../compile-model.ts";
+import { programReport } from "../report/program-report.ts";
+import { linkTable, programLines, sramTable, stageTable } from "../report/program-text.ts";
+import { bytes, columns, seconds } from "../report/table.ts";
+import { assertionsOf, failedAssertions } from "./asserts.ts";
+import { modelOptions } from "./model-options.ts";
+import { programName, writeProgram } from "./program-file.ts";
+import { endStage, isSet, type Outcome, operand, type Session, stage, stageTimes, valueOf, warn } from "./session.ts";
+
+export const timesTable = (session: Session): string =>
+  columns(
+    ["stage", "time"],
+    stageTimes(session).map((row) => [row.name, seconds(row.seconds)]),
+    [1],
+  );
+
+export function compileCommand(session: Session): Result<Outcome> {
+  const options = modelOptions(session);
+  const assertions = assertionsOf(session);
+  if (!options.ok || !assertions.ok) {
+    return { ok: false, diagnostics: [options, assertions].flatMap((part) => (part.ok ? [] : part.diagnostics)) };
+  }
+  const path = operand(session, 0);
+  const compiled = compileModel(path, options.value);
+  endStage(session);
+  if (!compiled.ok) return compiled;
+  warn(session, compiled.value.imported.warnings);
+  const { program } = compiled.value;
+  stage(session, "encode");
+  const written = writeProgram(valueOf(session, "programFile") ?? programName(path), program);
+  endStage(session);
+  if (!written.ok) return written;
+  const { file, programBytes, programSha256 } = written.value;
+  const report = programReport(program);
+  const figures = { ...report, programBytes };
+  const text = [
+    programLines(report),
+    stageTable(report),
+    sramTable(report),
+    linkTable(report),
+    ...(isSet(session, "timePasses") ? [timesTable(session)] : []),
+    `${file}: ${bytes(programBytes)}, sha256 ${programSha256}`,
+  ];
+  return ok({
+    json: { ...figures, passes: stageTimes(session), programSha256, file },
+    text: `${text.join("\n\n")}\n`,
+    problems: failedAssertions(assertions.value, figures),
+  });
+}

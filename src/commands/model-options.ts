@@ -1,0 +1,102 @@
+// The options that say what to compile a model for: target, chips, topology, dimensions, shapes, precision.
+import { diagnostic } from "../../ir/diag/codes.ts";
+import { type Diagnostic, fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
+import { didYouMean } from "../../ir/diag/suggest.ts";
+import { parseTarget, topologyKinds } from "../../ir/target/schema.ts";
+import type { Target, TopologyKind, TopologySpec } from "../../ir/target/target.ts";
+import type { ModelOptions } from "../compile-model.ts";
+import { readFileBytes } from "../io.ts";
+import { defaultTargetName, presetDocuments, presetNames, presetTarget } from "../targets/presets.ts";
+import { badOption, isSet, type Session, stage, valueOf, valuesOf, wholeOption } from "./session.ts";
+
+/** The preset of that name, or the target in that file. */
+export function loadTarget(name: string): Result<Target> {
+  const preset = presetTarget(name);
+  if (preset !== undefined) return ok(preset);
+  if (!/[/\\]/.test(name) && !name.endsWith(".json")) {
+    return fail(diagnostic("LPU3001", `there is no target '${name}'`, { help: didYouMean(name, presetNames) }));
+  }
+  const bytes = readFileBytes(name);
+  if (!bytes.ok) return bytes;
+  const location = { kind: "file", path: name } as const;
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder().decode(bytes.value));
+  } catch (error) {
+    return fail(diagnostic("LPU3002", error instanceof Error ? error.message : String(error), { location }));
+  }
+  const target = parseTarget(json, presetDocuments);
+  if (target.ok) return target;
+  return { ok: false, diagnostics: target.diagnostics.map((item) => ({ ...item, location })) };
+}
+
+const isTopologyKind = (name: string): name is TopologyKind => topologyKinds.some((kind) => kind === name);
+
+function topologyOf(session: Session, target: Target): Result<TopologySpec | undefined> {
+  const name = valueOf(session, "topology");
+  if (name === undefined) return ok(undefined);
+  if (!isTopologyKind(name)) {
+    return fail(diagnostic("LPU3011", `there is no topology '${name}'`, { help: didYouMean(name, topologyKinds) }));
+  }
+  if (name === "edges" && target.topology.edges === undefined) {
+    return fail(diagnostic("LPU3012", `--topology edges needs a list topology.edges in the target '${target.name}'`));
+  }
+  return ok({ ...target.topology, kind: name });
+}
+
+function chipsOf(session: Session): Result<number | "auto"> {
+  if ((valueOf(session, "chips") ?? "auto") === "auto") return ok("auto");
+  const chips = wholeOption(session, "chips", 1);
+  return chips.ok ? ok(chips.value ?? "auto") : chips;
+}
+
+/** `NAME=VALUE` options; the value goes through `read`. */
+function pairsOf<T>(
+  session: Session,
+  name: "dim" | "shape",
+  form: string,
+  read: (text: string) => T | undefined,
+): Result<ReadonlyMap<string, T>> {
+  const pairs = new Map<string, T>();
+  const problems: Diagnostic[] = [];
+  for (const text of valuesOf(session, name)) {
+    const at = text.lastIndexOf("=");
+    const value = at <= 0 ? undefined : read(text.slice(at + 1));
+    if (value === undefined) problems.push(badOption(name, `'${text}' does not have the form ${form}`));
+    else pairs.set(text.slice(0, at), value);
+  }
+  return problems.length === 0 ? ok(pairs) : { ok: false, diagnostics: problems };
+}
+
+const size = (text: string): number | undefined => (/^\d{1,15}$/.test(text) ? Number(text) : undefined);
+
+/** `1x128`; nothing for a scalar. */
+export function parseDims(text: string): readonly number[] | undefined {
+  const dims = (text === "" ? [] : text.split("x")).map(size);
+  const known = dims.filter((dim) => dim !== undefined);
+  return known.length === dims.length ? known : undefined;
+}
+
+/** The model options of a command, or everything that is wrong with them. */
+export function modelOptions(session: Session): Result<ModelOptions> {
+  const target = loadTarget(valueOf(session, "target") ?? defaultTargetName);
+  const topology = target.ok ? topologyOf(session, target.value) : ok(undefined);
+  const chips = chipsOf(session);
+  const dims = pairsOf(session, "dim", "NAME=SIZE", size);
+  const shapes = pairsOf(session, "shape", "INPUT=1x128", parseDims);
+  const jobs = wholeOption(session, "jobs", 1);
+  if (!target.ok || !topology.ok || !chips.ok || !dims.ok || !shapes.ok || !jobs.ok) {
+    const parts = [target, topology, chips, dims, shapes, jobs];
+    return { ok: false, diagnostics: parts.flatMap((part) => (part.ok ? [] : part.diagnostics)) };
+  }
+  return ok({
+    target: target.value,
+    chips: chips.value,
+    ...(topology.value === undefined ? {} : { topology: topology.value }),
+    dims: dims.value,
+    shapes: shapes.value,
+    precision: valueOf(session, "precision") === "fp32" ? "fp32" : "fp16",
+    allowNarrowing: isSet(session, "allowNarrowing"),
+    onStage: (name) => stage(session, name),
+  });
+}

@@ -1,0 +1,158 @@
+// Every option of every command as one row. Help, parsing, did-you-mean and the refusal of what is not implemented derive from the rows.
+
+export interface OptionRow {
+  /** As commander reads it: short and long name, value. */
+  readonly flags: string;
+  readonly summary: string;
+  /** May be given several times. */
+  readonly isRepeatable?: boolean;
+  /** The only values there are; help lists them. */
+  readonly values?: readonly string[];
+  /** In the interface, but this version has it not: the option as a whole (true), or all values but these. */
+  readonly refused?: true | { readonly allBut: readonly string[]; readonly why: string };
+}
+
+export const optionRows = {
+  // Compiling.
+  target: {
+    flags: "--target <name|file>",
+    summary: "machine to compile for: a preset or a JSON file (default lpu-nvlink)",
+  },
+  chips: {
+    flags: "--chips <n|auto>",
+    summary: "number of chips; auto takes the fewest that hold the model (default auto)",
+  },
+  topology: { flags: "--topology <name>", summary: "how the chips are joined, instead of the target's own way" },
+  dim: { flags: "--dim <name=size>", summary: "size of a symbolic dimension", isRepeatable: true },
+  shape: { flags: "--shape <input=1x128>", summary: "shape of an input", isRepeatable: true },
+  precision: {
+    flags: "--precision <type>",
+    summary: "type of matrix operands (default fp16)",
+    values: ["fp16", "fp32", "int8", "w8a16"],
+    refused: {
+      allBut: ["fp16", "fp32"],
+      why: "quantising a model is not implemented; a quantised model keeps its own types",
+    },
+  },
+  allowNarrowing: { flags: "--allow-narrowing", summary: "compile float64 models in float32" },
+  assert: {
+    flags: "--assert <condition>",
+    summary: "fail unless it holds, such as 'latency_us<=120'",
+    isRepeatable: true,
+  },
+  jobs: { flags: "--jobs <n>", summary: "use at most n threads; the program does not depend on it" },
+  timePasses: { flags: "--time-passes", summary: "say how long each stage took" },
+  parallel: {
+    flags: "--parallel <how>",
+    summary: "how chips share the work (default pipeline)",
+    values: ["pipeline", "tensor", "auto"],
+    refused: { allBut: ["pipeline"], why: "models are split into pipeline stages only" },
+  },
+  tensorParallel: {
+    flags: "--tensor-parallel <n>",
+    summary: "chips that share one layer (default 1)",
+    refused: { allBut: ["1"], why: "models are split into pipeline stages only" },
+  },
+  inFlight: {
+    flags: "--in-flight <n>",
+    summary: "inferences overlapped in the pipeline (default 1)",
+    refused: { allBut: ["1"], why: "programs run one inference at a time" },
+  },
+  shapesOnly: { flags: "--shapes-only", summary: "schedule without weights", refused: true },
+  pipeline: { flags: "--pipeline <text>", summary: "passes to run", refused: true },
+  dumpIr: { flags: "--dump-ir <pass|all>", summary: "write the graph after a pass", refused: true },
+  stopAfter: { flags: "--stop-after <pass>", summary: "end after a pass", refused: true },
+  // Running.
+  interpreter: {
+    flags: "--interpreter <which>",
+    summary: "interpreter that executes the program (default reference)",
+    values: ["fast", "reference"],
+    refused: { allBut: ["reference"], why: "the reference interpreter is the only one" },
+  },
+  input: {
+    flags: "-i, --input <name=value>",
+    summary: "an input: name=@file.npy, name=@file.pb, or name=1x128xi64=0 (one number, or all of them with commas)",
+    isRepeatable: true,
+  },
+  dataSet: { flags: "--data-set <dir>", summary: "inputs from a folder with input_0.pb, input_1.pb, ..." },
+  outputFile: {
+    flags: "-o, --output <name=@file>",
+    summary: "write an output to a .npy or .pb file",
+    isRepeatable: true,
+  },
+  outputDir: { flags: "--output-dir <dir>", summary: "write every output, as NAME.npy and output_I.pb" },
+  against: { flags: "--against <dir|ort>", summary: "compare with recorded outputs, or with onnxruntime" },
+  tolerance: {
+    flags: "--tolerance <x>",
+    summary:
+      "largest difference that still agrees, relative to the largest magnitude where that is above 1 (default 1e-4 in fp32, 2e-2 in fp16)",
+  },
+  // Files and viewing.
+  programFile: { flags: "-o, --output <file>", summary: "file for the program (default: the model's name with .lpu)" },
+  resultFile: { flags: "-o, --output <file>", summary: "write the result to a file instead of the standard output" },
+  assembledFile: { flags: "-o, --output <file>", summary: "file for the program (default: the text's name with .lpu)" },
+  section: {
+    flags: "--section <name>",
+    summary: "only this part",
+    values: ["program", "stages", "sram", "links", "layers", "critical-path"],
+    refused: { allBut: ["program", "stages", "sram", "links", "layers"], why: "the critical path is not traced" },
+  },
+  chip: { flags: "--chip <c>", summary: "only this chip" },
+  unit: { flags: "--unit <u>", summary: "only this unit, or units whose name starts so: MEM.W12.R, MEM.W, VXM" },
+  cycles: { flags: "--cycles <a:b>", summary: "only bursts that issue in cycles a to b - 1" },
+  format: {
+    flags: "--format <format>",
+    summary: "form of the schedule (default text)",
+    values: ["text", "json", "csv", "perfetto", "chrome", "html"],
+    refused: { allBut: ["text", "json", "csv"], why: "traces and pages are not written" },
+  },
+  seed: { flags: "--seed <n>", summary: "chooses the random numbers of the data-flow proof (default 0)" },
+  listed: { flags: "--list <n>", summary: "violations listed for each invariant (default 20); all are counted" },
+  // The passes alone.
+  partitionChips: { flags: "--chips <n>", summary: "number of chips, where the problem does not say" },
+  capacity: { flags: "--capacity <n>", summary: "bytes of each chip, or size of the address space" },
+  budget: { flags: "--budget <n>", summary: "units of search work before the best found is given" },
+  // Everywhere.
+  json: { flags: "--json", summary: "print one JSON document" },
+  quiet: { flags: "-q, --quiet", summary: "print errors only" },
+  verbose: { flags: "-v, --verbose", summary: "say more on the way" },
+  color: {
+    flags: "--color <when>",
+    summary: "colours in messages (default auto)",
+    values: ["auto", "always", "never"],
+  },
+  debug: { flags: "--debug", summary: "print the stack of a bug in lpuc" },
+} as const satisfies Readonly<Record<string, OptionRow>>;
+
+export type OptionName = keyof typeof optionRows;
+
+export const everywhere = ["json", "quiet", "verbose", "color", "debug"] as const satisfies readonly OptionName[];
+
+/** Shared by all commands that compile a model. */
+export const compiling = [
+  "target",
+  "chips",
+  "topology",
+  "parallel",
+  "tensorParallel",
+  "dim",
+  "shape",
+  "precision",
+  "allowNarrowing",
+  "inFlight",
+  "shapesOnly",
+  "pipeline",
+  "dumpIr",
+  "stopAfter",
+  "assert",
+  "jobs",
+  "timePasses",
+] as const satisfies readonly OptionName[];
+
+/** The name commander stores an option under: its long flag in camel case. */
+export function attributeOf(row: OptionRow): string {
+  const long = /--([a-z-]+)/.exec(row.flags)?.[1] ?? "";
+  return long.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+export const longFlag = (row: OptionRow): string => `--${/--([a-z-]+)/.exec(row.flags)?.[1] ?? ""}`;

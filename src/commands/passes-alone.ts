@@ -1,0 +1,74 @@
+// `lpuc partition` and `lpuc alloc`: two of the passes alone, on their interchange formats.
+import { diagnostic } from "../../ir/diag/codes.ts";
+import { type Diagnostic, ok, type Result } from "../../ir/diag/diagnostic.ts";
+import { runAlloc } from "../formats/alloc.ts";
+import { runPartition } from "../formats/partition.ts";
+import { readFileBytes, writeFileAtomic } from "../io.ts";
+import { type Outcome, operand, type Session, valueOf, wholeOption } from "./session.ts";
+
+function readText(path: string): Result<string> {
+  const bytes = readFileBytes(path);
+  return bytes.ok ? ok(new TextDecoder().decode(bytes.value)) : bytes;
+}
+
+const notFitting = (what: string): Diagnostic => diagnostic("LPU4001", what);
+
+export function partitionCommand(session: Session): Result<Outcome> {
+  const path = operand(session, 0);
+  const chips = wholeOption(session, "partitionChips", 1);
+  const capacity = wholeOption(session, "capacity", 0);
+  const budget = wholeOption(session, "budget", 0);
+  if (!chips.ok) return chips;
+  if (!capacity.ok) return capacity;
+  if (!budget.ok) return budget;
+  const text = readText(path);
+  if (!text.ok) return text;
+  const answer = runPartition(text.value, {
+    ...(chips.value === undefined ? {} : { chips: chips.value }),
+    ...(capacity.value === undefined ? {} : { capacityBytes: capacity.value }),
+    ...(budget.value === undefined ? {} : { budget: budget.value }),
+  });
+  if (!answer.ok) {
+    const diagnostics = answer.faults.map(({ path: at, message }) => {
+      // A chain does not say how many chips there are: that is the caller's to give, not a fault of the file.
+      if (at === "chips") return diagnostic("LPU0002", `--chips: ${message}`);
+      return diagnostic("LPU1041", at === "" ? message : `${at}: ${message}`, { location: { kind: "file", path } });
+    });
+    return { ok: false, diagnostics };
+  }
+  return ok({
+    json: answer.json,
+    text: answer.text,
+    problems: answer.fits ? [] : [notFitting("no placement was found that fits")],
+  });
+}
+
+export function allocCommand(session: Session): Result<Outcome> {
+  const path = operand(session, 0);
+  const capacity = wholeOption(session, "capacity", 0);
+  const budget = wholeOption(session, "budget", 0);
+  if (!capacity.ok) return capacity;
+  if (!budget.ok) return budget;
+  const text = readText(path);
+  if (!text.ok) return text;
+  const answer = runAlloc(text.value, {
+    ...(capacity.value === undefined ? {} : { capacity: capacity.value }),
+    ...(budget.value === undefined ? {} : { budget: budget.value }),
+  });
+  if (!answer.ok) {
+    const diagnostics = answer.errors.map(({ line, message }) =>
+      diagnostic("LPU1041", message, { location: line > 0 ? { kind: "file", path, line } : { kind: "file", path } }),
+    );
+    return { ok: false, diagnostics };
+  }
+  const file = valueOf(session, "resultFile");
+  if (file !== undefined && answer.csv !== undefined) {
+    const written = writeFileAtomic(file, [new TextEncoder().encode(answer.csv)]);
+    if (!written.ok) return written;
+  }
+  return ok({
+    json: file === undefined ? answer.json : { ...answer.json, file: answer.csv === undefined ? null : file },
+    text: answer.text,
+    problems: answer.fits ? [] : [notFitting("no allocation within the capacity was found")],
+  });
+}

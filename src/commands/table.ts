@@ -1,0 +1,123 @@
+// The commands as one table: the command line, its help and the refusal of what is not there yet derive from the rows.
+import type { Result } from "../../ir/diag/diagnostic.ts";
+import { asmCommand, disasmCommand } from "./assembler.ts";
+import { checkCommand } from "./check.ts";
+import { compileCommand } from "./compile.ts";
+import { explainCommand } from "./explain.ts";
+import { inspectCommand } from "./inspect.ts";
+import { opsCommand } from "./ops.ts";
+import { compiling, type OptionName } from "./options.ts";
+import { allocCommand, partitionCommand } from "./passes-alone.ts";
+import { runCommand } from "./run.ts";
+import { scheduleCommand } from "./schedule.ts";
+import type { Outcome, Session } from "./session.ts";
+import { targetsCommand } from "./targets.ts";
+import { verifyCommand } from "./verify.ts";
+
+export interface CommandRow {
+  readonly name: string;
+  /** As commander reads them: `<needed>`, `[optional]`. */
+  readonly operands: string;
+  readonly summary: string;
+  readonly options: readonly OptionName[];
+  readonly run: (session: Session) => Result<Outcome> | Promise<Result<Outcome>>;
+}
+
+export const commandRows: readonly CommandRow[] = [
+  {
+    name: "compile",
+    operands: "<model.onnx>",
+    summary: "compile a model to a program and print its figures",
+    options: ["programFile", ...compiling],
+    run: compileCommand,
+  },
+  {
+    name: "run",
+    operands: "<program.lpu|model.onnx>",
+    summary: "execute a program in the interpreter, cycle by cycle",
+    options: ["input", "dataSet", "outputFile", "outputDir", "against", "tolerance", "interpreter", ...compiling],
+    run: runCommand,
+  },
+  {
+    name: "verify",
+    operands: "<program.lpu>",
+    summary: "check a program against every invariant, independently of the compiler",
+    options: ["seed", "listed"],
+    run: verifyCommand,
+  },
+  {
+    name: "check",
+    operands: "<model.onnx>",
+    summary: "say everything that is wrong with a model, or what it needs; schedule nothing",
+    options: compiling,
+    run: checkCommand,
+  },
+  {
+    name: "inspect",
+    operands: "<program.lpu>",
+    summary: "show what is in a program",
+    options: ["section"],
+    run: inspectCommand,
+  },
+  {
+    name: "disasm",
+    operands: "<program.lpu>",
+    summary: "print a program as text; with a filter, list some of its instructions",
+    options: ["chip", "unit", "cycles", "resultFile"],
+    run: disasmCommand,
+  },
+  {
+    name: "asm",
+    operands: "<text.lpasm>",
+    summary: "assemble the text of a program: the inverse of disasm, to the byte",
+    options: ["assembledFile"],
+    run: asmCommand,
+  },
+  {
+    name: "schedule",
+    operands: "<program.lpu>",
+    summary: "write the emitted schedule",
+    options: ["format", "resultFile"],
+    run: scheduleCommand,
+  },
+  {
+    name: "partition",
+    operands: "<problem.json>",
+    summary: "solve a partitioning problem alone",
+    options: ["partitionChips", "capacity", "budget"],
+    run: partitionCommand,
+  },
+  {
+    name: "alloc",
+    operands: "<problem.csv>",
+    summary: "solve an allocation problem alone",
+    options: ["capacity", "budget", "resultFile"],
+    run: allocCommand,
+  },
+  {
+    name: "targets",
+    operands: "[name|file]",
+    summary: "list the machines lpuc knows, or every number of one with its source",
+    options: [],
+    run: targetsCommand,
+  },
+  { name: "ops", operands: "", summary: "list the operators lpuc knows", options: [], run: opsCommand },
+  {
+    name: "explain",
+    operands: "<code>",
+    summary: "explain a diagnostic code such as LPU2004",
+    options: [],
+    run: explainCommand,
+  },
+];
+
+/** In the interface, but not implemented in this version. */
+export const laterCommands: readonly string[] = [
+  "conformance",
+  "generate",
+  "route",
+  "diff",
+  "compare",
+  "explore",
+  "bisect",
+];

@@ -1,0 +1,235 @@
+// The figures of a program: latency, bounds, use of units, memory and links. Counted from the program alone. Pure.
+
+import { byteLengthOf } from "../../ir/dtype.ts";
+import { elementCount } from "../../ir/graph/graph.ts";
+import type { Instruction } from "../../ir/machine/isa.ts";
+import type { Program, ProgramSymbol } from "../../ir/machine/program.ts";
+import { linkVectorPeriod, sliceCount, wordsPerSlice } from "../../ir/target/geometry.ts";
+
+export interface Utilisation {
+  readonly mxm: number;
+  readonly vxm: number;
+  readonly mem: number;
+  readonly links: number;
+}
+
+export interface StageReport {
+  readonly chip: number;
+  readonly firstLayer: number;
+  readonly lastLayer: number;
+  readonly cycles: number;
+  readonly weightBytes: number;
+}
+
+export interface SramReport {
+  readonly chip: number;
+  readonly capacityBytes: number;
+  readonly weightBytes: number;
+  readonly stateBytes: number;
+  readonly activationPeakBytes: number;
+  readonly activationLowerBoundBytes: number;
+  readonly programBytes: number;
+}
+
+export interface LinkReport {
+  readonly from: number;
+  readonly to: number;
+  readonly vectors: number;
+  readonly busyCycles: number;
+}
+
+/** Time the host takes before cycle 0 and after the last one; not part of the latency. */
+export interface HostReport {
+  readonly inputBytes: number;
+  readonly outputBytes: number;
+  readonly inputSeconds: number;
+  readonly outputSeconds: number;
+}
+
+export interface ProgramReport {
+  readonly model: string;
+  readonly target: string;
+  readonly chips: number;
+  readonly topology: string;
+  readonly precision: string;
+  readonly clockHz: number;
+  readonly latencyCycles: number;
+  readonly latencySeconds: number;
+  readonly initiationIntervalCycles: number;
+  readonly throughputPerSecond: number;
+  readonly lowerBound: Program["lowerBound"];
+  readonly utilisation: Utilisation;
+  readonly stages: readonly StageReport[];
+  readonly sram: readonly SramReport[];
+  readonly links: readonly LinkReport[];
+  readonly host: HostReport | null;
+  readonly instructions: number;
+}
+
+function* instructionsOf(program: Program): Generator<Instruction> {
+  for (const chip of program.chips) for (const queue of chip.queues) yield* queue.instructions;
+}
+
+/** Planes that an instruction of `mode` keeps busy for one vector, and for how long. */
+function planeCycles(program: Program, ins: Instruction): number {
+  if (ins.op !== "abc") return 0;
+  const spec = program.target.mxm.modes[ins.mode];
+  return spec === undefined ? 0 : ins.count * spec.vectorPeriod * spec.planesPerTile;
+}
+
+function utilisationOf(program: Program): Utilisation {
+  const { target, latencyCycles } = program;
+  let [mxm, vxm, mem, links] = [0, 0, 0, 0];
+  for (const ins of instructionsOf(program)) {
+    switch (ins.op) {
+      case "abc":
+        mxm += planeCycles(program, ins);
+        break;
+      case "alu":
+        vxm += ins.count;
+        break;
+      case "read":
+      case "write":
+      case "gather":
+      case "scatter":
+        mem += ins.count;
+        break;
+      case "send":
+        links += ins.count * linkVectorPeriod(target);
+        break;
+      default:
+        break;
+    }
+  }
+  const share = (used: number, units: number): number =>
+    units === 0 || latencyCycles === 0 ? 0 : used / (units * latencyCycles);
+  const chips = program.chips.length;
+  return {
+    mxm: share(mxm, chips * target.mxm.planes),
+    vxm: share(vxm, chips * target.vxm.alus),
+    mem: share(mem, chips * sliceCount(target) * 2),
+    links: share(links, program.links.length),
+  };
+}
+
+const isPersistent = ({ role }: ProgramSymbol): boolean => role === "weight" || role === "constant" || role === "state";
+
+/** Words that a set of regions covers, slice by slice, each word once. */
+function coveredWords(symbols: readonly ProgramSymbol[]): number {
+  const regions = new Map<string, { readonly from: number; readonly to: number }[]>();
+  for (const symbol of symbols) {
+    for (const { hemisphere, slice } of symbol.slices) {
+      const key = `${hemisphere}${slice}`;
+      const list = regions.get(key) ?? [];
+      list.push({ from: symbol.address, to: symbol.address + symbol.words });
+      regions.set(key, list);
+    }
+  }
+  let words = 0;
+  for (const list of regions.values()) {
+    let end = 0;
+    for (const { from, to } of list.sort((a, b) => a.from - b.from || a.to - b.to)) {
+      words += Math.max(0, to - Math.max(from, end));
+      end = Math.max(end, to);
+    }
+  }
+  return words;
+}
+
+/** Most words live in one cycle. */
+function liveWords(symbols: readonly ProgramSymbol[]): number {
+  const events = symbols.flatMap((symbol) => {
+    const size = symbol.words * symbol.slices.length;
+    return [
+      { cycle: symbol.from, change: size },
+      { cycle: symbol.until, change: -size },
+    ];
+  });
+  events.sort((a, b) => a.cycle - b.cycle || a.change - b.change);
+  let [live, most] = [0, 0];
+  for (const { change } of events) {
+    live += change;
+    most = Math.max(most, live);
+  }
+  return most;
+}
+
+function sramOf(program: Program): readonly SramReport[] {
+  const { target } = program;
+  return program.chips.map((part, chip) => {
+    const own = program.symbols.filter((symbol) => symbol.chip === chip && symbol.role !== "text");
+    const activations = own.filter((symbol) => !isPersistent(symbol));
+    const coveredBytes = (symbols: readonly ProgramSymbol[]): number => coveredWords(symbols) * target.lanes;
+    return {
+      chip,
+      capacityBytes: sliceCount(target) * wordsPerSlice(target) * target.lanes,
+      weightBytes: coveredBytes(own.filter(({ role }) => role === "weight" || role === "constant")),
+      stateBytes: coveredBytes(own.filter(({ role }) => role === "state")),
+      activationPeakBytes: coveredBytes(activations),
+      activationLowerBoundBytes: liveWords(activations) * target.lanes,
+      programBytes: part.textBytes,
+    };
+  });
+}
+
+/** Traffic between chips, of the links that carry any. */
+function linksOf(program: Program): readonly LinkReport[] {
+  const period = linkVectorPeriod(program.target);
+  const sent = new Map<string, number>();
+  program.chips.forEach((part, chip) => {
+    for (const { unit, instructions } of part.queues) {
+      if (unit.kind !== "linkSend") continue;
+      const key = `${chip}:${unit.port}`;
+      sent.set(key, (sent.get(key) ?? 0) + instructions.reduce((sum, ins) => sum + ins.count, 0));
+    }
+  });
+  const pairs = new Map<string, LinkReport>();
+  for (const { from, fromPort, to } of program.links) {
+    const vectors = sent.get(`${from}:${fromPort}`) ?? 0;
+    if (vectors === 0) continue;
+    const key = `${from}:${to}`;
+    const before = pairs.get(key) ?? { from, to, vectors: 0, busyCycles: 0 };
+    const total = before.vectors + vectors;
+    pairs.set(key, { from, to, vectors: total, busyCycles: total * period });
+  }
+  return [...pairs.values()].sort((a, b) => a.from - b.from || a.to - b.to);
+}
+
+function hostOf(program: Program): HostReport | null {
+  const { host } = program.target;
+  if (host === null) return null;
+  const total = (kind: "input" | "output"): number =>
+    program.bindings
+      .filter((binding) => binding.kind === kind)
+      .reduce((sum, { dtype, shape }) => sum + byteLengthOf(dtype, elementCount(shape)), 0);
+  const [inputBytes, outputBytes] = [total("input"), total("output")];
+  const time = (length: number): number => host.latencySeconds + length / host.bytesPerSecond;
+  return { inputBytes, outputBytes, inputSeconds: time(inputBytes), outputSeconds: time(outputBytes) };
+}
+
+export function programReport(program: Program): ProgramReport {
+  const { target, latencyCycles, initiationIntervalCycles } = program;
+  let instructions = 0;
+  for (const chip of program.chips) for (const queue of chip.queues) instructions += queue.instructions.length;
+  return {
+    model: program.modelName,
+    target: target.name,
+    chips: program.chips.length,
+    topology: program.topology,
+    precision: program.precision,
+    clockHz: target.clockHz,
+    latencyCycles,
+    latencySeconds: latencyCycles / target.clockHz,
+    initiationIntervalCycles,
+    throughputPerSecond: initiationIntervalCycles === 0 ? 0 : target.clockHz / initiationIntervalCycles,
+    lowerBound: program.lowerBound,
+    utilisation: utilisationOf(program),
+    stages: program.stages.map(({ chip, firstLayer, lastLayer, startCycle, endCycle, weightBytes }) => {
+      return { chip, firstLayer, lastLayer, cycles: endCycle - startCycle, weightBytes };
+    }),
+    sram: sramOf(program),
+    links: linksOf(program),
+    host: hostOf(program),
+    instructions,
+  };
+}

@@ -1,0 +1,79 @@
+// A program's figures as text for people. Pure.
+import type { HostReport, ProgramReport } from "./program-report.ts";
+import { bytes, columns, fields, grouped, percent, seconds, short } from "./table.ts";
+
+const cyclesAndTime = (cycles: number, clockHz: number): string =>
+  `${grouped(cycles)} cycles = ${seconds(cycles / clockHz)}`;
+
+/** The latency certificate: what it says and what it leaves out. */
+export function certificateLines(report: ProgramReport): string {
+  const { latencyCycles, clockHz, lowerBound, host } = report;
+  return fields([
+    [
+      "latency",
+      `${cyclesAndTime(latencyCycles, clockHz)} at ${short(clockHz / 1e6)} MHz, inputs in SRAM to last output written`,
+    ],
+    ["lower bound", `${grouped(lowerBound.cycles)} cycles, by ${lowerBound.by}`],
+    ["host transfers", host === null ? "not modelled by the target" : hostText(host)],
+  ]);
+}
+
+const hostText = ({ inputBytes, inputSeconds, outputBytes, outputSeconds }: HostReport): string =>
+  `${bytes(inputBytes)} in ${seconds(inputSeconds)}, ${bytes(outputBytes)} out ${seconds(outputSeconds)} (not part of the latency)`;
+
+export function programLines(report: ProgramReport): string {
+  const { utilisation, initiationIntervalCycles, throughputPerSecond, clockHz } = report;
+  const { mxm, vxm, mem, links } = utilisation;
+  return [
+    fields([
+      ["model", report.model],
+      [
+        "target",
+        `${report.target}, ${report.chips} ${report.chips === 1 ? "chip" : "chips"}, ${report.topology}, ${report.precision}`,
+      ],
+    ]),
+    certificateLines(report),
+    fields([
+      [
+        "interval",
+        `${cyclesAndTime(initiationIntervalCycles, clockHz)}, ${short(throughputPerSecond)} a second in a full pipeline`,
+      ],
+      ["utilisation", `mxm ${percent(mxm)}, vxm ${percent(vxm)}, mem ${percent(mem)}, links ${percent(links)}`],
+      ["instructions", grouped(report.instructions)],
+    ]),
+  ].join("\n");
+}
+
+export function stageTable(report: ProgramReport): string {
+  const rows = report.stages.map(({ chip, firstLayer, lastLayer, cycles, weightBytes }) => [
+    `${chip}`,
+    firstLayer === lastLayer ? `${firstLayer}` : `${firstLayer}-${lastLayer}`,
+    grouped(cycles),
+    bytes(weightBytes),
+  ]);
+  return columns(["chip", "layers", "cycles", "weights"], rows, [0, 1, 2, 3]);
+}
+
+export function sramTable(report: ProgramReport): string {
+  const rows = report.sram.map((chip) => [
+    `${chip.chip}`,
+    bytes(chip.weightBytes),
+    bytes(chip.stateBytes),
+    bytes(chip.activationPeakBytes),
+    bytes(chip.activationLowerBoundBytes),
+    bytes(chip.programBytes),
+    bytes(chip.capacityBytes),
+  ]);
+  const head = ["chip", "weights", "state", "activations", "live at most", "text", "capacity"];
+  return columns(head, rows, [0, 1, 2, 3, 4, 5, 6]);
+}
+
+export function linkTable(report: ProgramReport): string {
+  if (report.links.length === 0) return "no link carries anything";
+  const rows = report.links.map(({ from, to, vectors, busyCycles }) => [
+    `${from} -> ${to}`,
+    grouped(vectors),
+    grouped(busyCycles),
+  ]);
+  return columns(["link", "vectors", "busy cycles"], rows, [1, 2]);
+}

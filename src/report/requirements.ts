@@ -1,0 +1,39 @@
+// What a core graph asks of a machine before anything is scheduled: operators, parameters, bytes of weights, chips they need at least. Pure.
+import { byteLengthOf } from "../../ir/dtype.ts";
+import { elementCount, type Graph } from "../../ir/graph/graph.ts";
+import { sliceCount, wordsPerSlice } from "../../ir/target/geometry.ts";
+import type { Target } from "../../ir/target/target.ts";
+
+export interface OperatorCount {
+  readonly op: string;
+  readonly count: number;
+}
+
+/** Operators of a graph and how often each occurs, the most frequent first. */
+export function operatorCounts(graph: Graph): readonly OperatorCount[] {
+  const counts = new Map<string, number>();
+  for (const { op } of graph.nodes) counts.set(op, (counts.get(op) ?? 0) + 1);
+  return [...counts].map(([op, count]) => ({ op, count })).sort((a, b) => b.count - a.count || (a.op < b.op ? -1 : 1));
+}
+
+export interface Requirements {
+  /** Elements of all constants of more than one dimension. */
+  readonly parameters: number;
+  /** Their bytes without padding, matrices of floats in the matrix unit's type. */
+  readonly weightBytesAtLeast: number;
+  readonly capacityBytesPerChip: number;
+  readonly chipsAtLeast: number;
+}
+
+export function requirementsOf(core: Graph, target: Target, precision: "fp16" | "fp32"): Requirements {
+  let [parameters, weightBytesAtLeast] = [0, 0];
+  for (const { dtype, shape, data } of core.tensors) {
+    if (data === undefined || shape.filter((size) => size > 1).length < 2) continue;
+    const count = elementCount(shape);
+    parameters += count;
+    weightBytesAtLeast += byteLengthOf(dtype === "float32" && precision === "fp16" ? "float16" : dtype, count);
+  }
+  const capacityBytesPerChip = sliceCount(target) * wordsPerSlice(target) * target.lanes;
+  const chipsAtLeast = Math.max(1, Math.ceil(weightBytesAtLeast / capacityBytesPerChip));
+  return { parameters, weightBytesAtLeast, capacityBytesPerChip, chipsAtLeast };
+}
