@@ -43,6 +43,9 @@ function virtualHome(chooser: Chooser, id: TensorId): Home | "constant" | undefi
   return { storage: 0 as StorageId, type: "f32", layout: makeLayout(shape, laneDim, chooser.target.lanes).layout, uniform };
 }
 
+/** A matmul operand as it is wanted: K along lanes, rows not; batch dims may share the lanes. */
+const operandFits = (layout: Layout, kDim: number): boolean =>
+  layout.dims.every((digits, d) => d < layout.shape.length - 2 || (d === kDim ? layout.shape[d] === 1 || runsAlongLanes(digits) : !runsAlongLanes(digits)));
 const onlyLaneDim = (layout: Layout, d: number): boolean => layout.dims.every((digits, i) => (i === d ? layout.shape[i] === 1 || runsAlongLanes(digits) : !runsAlongLanes(digits)));
 
 /** Cost of reading tensor `id` as an operand of `node`. */
@@ -55,7 +58,7 @@ function readCost(chooser: Chooser, id: TensorId, node: GraphNode): number {
   switch (node.op) {
     case "matmul": {
       const kDim = node.inputs[0] === id ? rank - 1 : rank - 2;
-      return onlyLaneDim(home.layout, kDim) ? 0 : cost;
+      return operandFits(home.layout, kDim) ? 0 : cost;
     }
     case "reduceSum":
     case "reduceMax":
@@ -78,7 +81,9 @@ function readCost(chooser: Chooser, id: TensorId, node: GraphNode): number {
     default: {
       const out = virtualHome(chooser, node.outputs[0] as TensorId);
       if (out === undefined || out === "constant") return 0;
-      return laneCompatible(out.layout, out.uniform, home) ? 0 : cost;
+      if (laneCompatible(out.layout, out.uniform, home)) return 0;
+      const spread = out.uniform || out.layout.dims.some((digits, d) => runsAlongLanes(digits) && home.layout.shape[d] === 1);
+      return spread ? 300 + 2 * elementCount(home.layout.shape) : cost;
     }
   }
 }
@@ -148,29 +153,79 @@ export function laneDimBehindViews(graph: Graph, target: Target, views: readonly
   return { laneDim: along[0] ?? layout.shape.length - 1, layout };
 }
 
+/** Units that elementwise work and reductions tie together: their results have one rank and want one lane dimension. */
+function components(chooser: Chooser): Unit[][] {
+  const parent = chooser.plan.units.map((_, i) => i);
+  const find = (i: number): number => {
+    let at = i;
+    while (parent[at] !== at) at = parent[at] as number;
+    return at;
+  };
+  const rankOf = (unit: Unit): number => shapeOf(chooser, unitTensors(unit)[0] as TensorId).length;
+  for (const unit of chooser.plan.units) {
+    for (const id of unitTensors(unit)) {
+      for (const reader of chooser.plan.consumers.get(id) ?? []) {
+        const other = chooser.plan.units[chooser.plan.unitOf.get(reader.id) ?? -1];
+        if (other === undefined || reader.op === "matmul" || (other.kind !== "ew" && other.kind !== "reduce") || rankOf(other) !== rankOf(unit)) continue;
+        parent[find(other.id)] = find(unit.id);
+      }
+    }
+  }
+  const groups = new Map<number, Unit[]>();
+  for (const unit of chooser.plan.units) groups.set(find(unit.id), [...(groups.get(find(unit.id)) ?? []), unit]);
+  return [...groups.values()].filter((units) => units.length > 1);
+}
+
+/** Tries one lane dimension for all units of a component. */
+function chooseTogether(chooser: Chooser, units: readonly Unit[]): void {
+  const before = units.map((unit) => chooser.chosen.get(unitTensors(unit)[0] as TensorId) ?? -1);
+  const total = (): number => units.reduce((sum, unit) => sum + unitCost(chooser, unit), 0);
+  let best = before;
+  let bestCost = total();
+  const rank = shapeOf(chooser, unitTensors(units[0] as Unit)[0] as TensorId).length;
+  for (let d = rank - 1; d >= Math.max(0, rank - 3); d--) {
+    const dims = units.map(() => d);
+    units.forEach((unit) => {
+      assign(chooser, unit, d);
+    });
+    const cost = total();
+    if (cost < bestCost - 1e-9) {
+      best = dims;
+      bestCost = cost;
+    }
+  }
+  units.forEach((unit, i) => {
+    assign(chooser, unit, best[i] as number);
+  });
+}
+
+function chooseAlone(chooser: Chooser, unit: Unit): boolean {
+  const shape = shapeOf(chooser, unitTensors(unit)[0] as TensorId);
+  const before = chooser.chosen.get(unitTensors(unit)[0] as TensorId) ?? -1;
+  const candidates = shape.map((_, d) => d).filter((d) => d === lastDim(shape) || (shape[d] as number) > 1).reverse();
+  let best = before;
+  let bestCost = unitCost(chooser, unit);
+  for (const candidate of candidates) {
+    if (candidate === before) continue;
+    assign(chooser, unit, candidate);
+    const cost = unitCost(chooser, unit);
+    if (cost < bestCost - 1e-9) {
+      best = candidate;
+      bestCost = cost;
+    }
+  }
+  assign(chooser, unit, best);
+  return best !== before;
+}
+
 export function chooseLaneDims(graph: Graph, target: Target, plan: UnitPlan, producers: ReadonlyMap<TensorId, GraphNode>, outputs: ReadonlySet<TensorId>): Map<TensorId, number> {
   const chooser: Chooser = { graph, target, plan, producers, outputs, chosen: new Map() };
   for (const unit of plan.units) assign(chooser, unit, lastDim(shapeOf(chooser, unitTensors(unit)[0] as TensorId)));
+  const tied = components(chooser);
   for (let round = 0; round < rounds; round++) {
+    for (const units of tied) chooseTogether(chooser, units);
     let changed = false;
-    for (const unit of plan.units) {
-      const shape = shapeOf(chooser, unitTensors(unit)[0] as TensorId);
-      const before = chooser.chosen.get(unitTensors(unit)[0] as TensorId) ?? -1;
-      const candidates = shape.map((_, d) => d).filter((d) => d === lastDim(shape) || (shape[d] as number) > 1).reverse();
-      let best = before;
-      let bestCost = unitCost(chooser, unit);
-      for (const candidate of candidates) {
-        if (candidate === before) continue;
-        assign(chooser, unit, candidate);
-        const cost = unitCost(chooser, unit);
-        if (cost < bestCost - 1e-9) {
-          best = candidate;
-          bestCost = cost;
-        }
-      }
-      assign(chooser, unit, best);
-      if (best !== before) changed = true;
-    }
+    for (const unit of plan.units) changed = chooseAlone(chooser, unit) || changed;
     if (!changed) break;
   }
   return chooser.chosen;

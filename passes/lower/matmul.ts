@@ -36,7 +36,9 @@ interface Product {
   readonly laneDim: number;
 }
 
-const rowsOnly = (layout: Layout, kDim: number): boolean => layout.dims.every((digits, d) => (d === kDim ? layout.shape[d] === 1 || runsAlongLanes(digits) : !runsAlongLanes(digits)));
+/** K runs along lanes and rows do not; matrices of a batch may stand side by side in the lanes. */
+const rowsOnly = (layout: Layout, kDim: number): boolean =>
+  layout.dims.every((digits, d) => d < layout.shape.length - 2 || (d === kDim ? layout.shape[d] === 1 || runsAlongLanes(digits) : !runsAlongLanes(digits)));
 
 /** Decides operands and their homes; `lanesAreRows`: the lhs is stationary and the result runs M along the lanes. */
 function makeProduct(context: LowerContext, node: GraphNode, lanesAreRows: boolean, origins: readonly number[]): Product {
@@ -68,17 +70,21 @@ function batchOffset(shape: readonly number[], batch: readonly number[]): number
   return index;
 }
 
-function homeOffset(home: Home, batch: readonly number[]): number {
-  let vector = home.layout.vector;
+/** Vector and lane at which the matrix of a batch index starts. */
+function homeOffset(home: Home, batch: readonly number[]): { vector: number; lane: number } {
+  let { vector } = home.layout;
+  let lane = 0;
   for (let d = 0; d < batch.length; d++) {
     if (home.layout.shape[d] === 1) continue;
-    vector += dimOffsets(home.layout.dims[d] ?? [], home.layout.shape[d] as number).vectors[batch[d] as number] as number;
+    const offsets = dimOffsets(home.layout.dims[d] ?? [], home.layout.shape[d] as number);
+    vector += offsets.vectors[batch[d] as number] as number;
+    lane += offsets.lanes[batch[d] as number] as number;
   }
-  return vector;
+  return { vector, lane };
 }
 
 /** Steps over K for one block of result lanes. */
-function makeSteps(context: LowerContext, product: Product, lanesRun: LaneRun, batch: readonly number[], movingVectors: Int32Array): MatmulStep[] {
+function makeSteps(context: LowerContext, product: Product, lanesRun: LaneRun, batch: readonly number[], movingVectors: Int32Array, movingLane: number): MatmulStep[] {
   const spec = context.target.mxm.modes[product.mode];
   invariant(spec !== undefined, `the target has no ${product.mode} mode`);
   const { moving, stationary } = product;
@@ -89,7 +95,11 @@ function makeSteps(context: LowerContext, product: Product, lanesRun: LaneRun, b
     runs = aligned.a;
     other = aligned.b;
   }
-  const window = (home: Home, vectors: Int32Array, run: LaneRun): RowWindow => ({ access: access(home.storage, vectors.map((v) => v + run.vector)), lane: run.lane, k: run.length });
+  const window = (home: Home, vectors: Int32Array, run: LaneRun, lane: number): RowWindow => ({
+    access: access(home.storage, vectors.map((v) => v + run.vector)),
+    lane: run.lane + lane,
+    k: run.length,
+  });
   return runs.map((run, i): MatmulStep => {
     let tile: Stationary;
     if (stationary.home === undefined) {
@@ -110,10 +120,10 @@ function makeSteps(context: LowerContext, product: Product, lanesRun: LaneRun, b
     } else {
       const rowOffsets = dimOffsets(stationary.home.layout.dims[stationary.rowDim] ?? [], stationary.home.layout.shape[stationary.rowDim] as number).vectors;
       const base = homeOffset(stationary.home, batch);
-      const vectors = Int32Array.from({ length: lanesRun.length }, (_, r) => base + (rowOffsets[lanesRun.start + r] as number));
-      tile = { kind: "rows", row: lanesRun.lane, window: window(stationary.home, vectors, other[i] as LaneRun) };
+      const vectors = Int32Array.from({ length: lanesRun.length }, (_, r) => base.vector + (rowOffsets[lanesRun.start + r] as number));
+      tile = { kind: "rows", row: lanesRun.lane, window: window(stationary.home, vectors, other[i] as LaneRun, base.lane) };
     }
-    return { stationary: [tile], moving: window(moving.home, movingVectors, run) };
+    return { stationary: [tile], moving: window(moving.home, movingVectors, run, movingLane) };
   });
 }
 
@@ -132,23 +142,24 @@ function makeGroups(context: LowerContext, product: Product, layout: Layout, wal
   const stationaryShape = tensorOf(context, product.stationary.id).shape;
   const movingHome = product.moving.home;
   const movingRows = dimOffsets(movingHome.layout.dims[product.moving.rowDim] ?? [], movingHome.layout.shape[product.moving.rowDim] as number).vectors;
-  const byTile = new Map<string, { block: LaneRun; batch: number[]; positions: number[]; moving: number[] }>();
+  const byTile = new Map<string, { block: LaneRun; batch: number[]; lane: number; positions: number[]; moving: number[] }>();
   const index = (position: number, d: number): number => walk.first[position * rank + d] as number;
   for (let position = 0; position < walk.vectors.length; position++) {
     const batch = Array.from({ length: rank - 2 }, (_, d) => index(position, d));
     const block = blockOf.get(index(position, product.laneDim));
     invariant(block !== undefined, "a result vector starts a lane block");
-    const key = `${block.start}/${batchOffset(stationaryShape, batch)}`;
+    const from = homeOffset(movingHome, batch);
+    const key = `${block.start}/${batchOffset(stationaryShape, batch)}/${from.lane}`;
     let tile = byTile.get(key);
     if (tile === undefined) {
-      tile = { block, batch, positions: [], moving: [] };
+      tile = { block, batch, lane: from.lane, positions: [], moving: [] };
       byTile.set(key, tile);
     }
     tile.positions.push(position);
-    tile.moving.push(homeOffset(movingHome, batch) + (movingRows[index(position, product.movingDim)] as number));
+    tile.moving.push(from.vector + (movingRows[index(position, product.movingDim)] as number));
   }
   const groups: MatmulGroup[] = [];
-  for (const { block, batch, positions, moving } of byTile.values()) {
+  for (const { block, batch, lane, positions, moving } of byTile.values()) {
     const picked = pickPass(pass, positions);
     const accesses = [...picked.sources.flatMap((source) => (source === "sums" ? [] : [{ access: source, every: 1 }])), ...picked.sinks.map((sink) => ({ access: sink.access, every: 1 }))];
     const borders = pieceBorders(context, positions.length, 1, accesses);
@@ -160,7 +171,7 @@ function makeGroups(context: LowerContext, product: Product, layout: Layout, wal
         const span = end - (borders[b] as number);
         const from = (borders[b] as number) + Math.floor((span * p) / parts);
         const to = (borders[b] as number) + Math.floor((span * (p + 1)) / parts);
-        const steps = makeSteps(context, product, block, batch, Int32Array.from(moving.slice(from, to)));
+        const steps = makeSteps(context, product, block, batch, Int32Array.from(moving.slice(from, to)), lane);
         groups.push({ steps, count: to - from, epilogue: slicePass(picked, from, to) });
       }
     }
