@@ -56,6 +56,12 @@ function sameShape(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((size, d) => size === b[d]);
 }
 
+/** Does anything depend on the tensor? An input that nothing reads needs no place. */
+function isRead({ graph, bindings }: Program, tensor: number): boolean {
+  if (graph.nodes.some((node) => node.inputs.includes(tensor))) return true;
+  return bindings.some((binding) => binding.kind === "output" && binding.tensor === tensor);
+}
+
 function checkBinding(findings: Findings, binding: Binding): boolean {
   countChecked(findings, "completeness");
   const tensor = findings.program.graph.tensors[binding.tensor];
@@ -70,7 +76,9 @@ function checkBinding(findings: Findings, binding: Binding): boolean {
   }
   if (!checkPlacements(findings, `${binding.kind} ${binding.name}`, tensor, binding.placements)) return false;
   if (binding.kind === "output" && tensor.constant !== undefined && binding.placements.length === 0) return true;
-  if (binding.placements.length === 0 && elements(tensor.shape) > 0) return say("is placed nowhere");
+  if (binding.placements.length === 0 && elements(tensor.shape) > 0) {
+    return binding.kind === "input" && !isRead(findings.program, binding.tensor) ? true : say("is placed nowhere");
+  }
   checkCoverage(findings, binding, tensor);
   return true;
 }

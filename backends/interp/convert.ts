@@ -109,7 +109,7 @@ function writeElement(out: DataView, dtype: DType, index: number, value: number)
   if (dtype === "float32") out.setUint32(4 * index, f32ToBits(value), true);
   else if (dtype === "float64") out.setFloat64(8 * index, value, true);
   else if (bits === 64) out.setBigInt64(8 * index, BigInt(Math.trunc(value)), true);
-  else if (isSmallFloat(dtype)) writeCode(out, bits, index, encodeSmallFloat(smallFloatOf[dtype], value, true));
+  else if (isSmallFloat(dtype)) writeCode(out, bits, index, encodeSmallFloat(smallFloatOf[dtype], value, false));
   else if (dtype === "float8e8m0") writeCode(out, bits, index, encodeE8m0(value, true, "up"));
   else if (kind === "bool") out.setUint8(index, value === 0 ? 0 : 1);
   else writeCode(out, bits, index, Math.trunc(value));
