@@ -111,9 +111,11 @@ export interface ListingFilter {
   readonly cycles?: { readonly from: number; readonly to: number };
 }
 
-const unitMatches = (unit: Unit, wanted: string): boolean => {
+export const unitMatches = (unit: Unit, wanted: string): boolean => {
   const name = unitName(unit);
-  return name === wanted || (name.startsWith(wanted) && !/\d/.test(name.charAt(wanted.length)));
+  // A number is not cut short: MEM.W1 is not the first part of MEM.W12.
+  const cuts = /\d$/.test(wanted) && /\d/.test(name.charAt(wanted.length));
+  return name === wanted || (name.startsWith(wanted) && !cuts);
 };
 
 const issuesWithin = (instruction: Instruction, from: number, to: number): boolean => {

@@ -1,13 +1,14 @@
 // `lpuc disasm` and `lpuc asm`: a program's text form, and back.
 import { basename } from "node:path";
 import { parseProgramText } from "../../backends/encode/text-parse.ts";
-import { type ListingFilter, listingLines, programLines } from "../../backends/encode/text-print.ts";
+import { type ListingFilter, listingLines, programLines, unitMatches } from "../../backends/encode/text-print.ts";
 import { fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
-import type { Program } from "../../ir/machine/program.ts";
+import { didYouMean } from "../../ir/diag/suggest.ts";
+import { type Program, unitName } from "../../ir/machine/program.ts";
 import { readFileBytes, writeFileAtomic } from "../io.ts";
 import { bytes } from "../report/table.ts";
 import { openProgram, writeProgram } from "./program-file.ts";
-import { badOption, type Outcome, operand, type Session, valueOf, wholeOption } from "./session.ts";
+import { badOption, type Outcome, operand, optionValue, type Session, wholeOption } from "./session.ts";
 
 /** Lines joined into pieces of some size, so that a long text is neither held nor written line by line. */
 export function* textPieces(lines: Iterable<string>): Generator<string> {
@@ -23,7 +24,7 @@ export function* textPieces(lines: Iterable<string>): Generator<string> {
 
 /** To the file of -o, or to the standard output. */
 export function textOutcome(session: Session, format: string, lines: Iterable<string>): Result<Outcome> {
-  const file = valueOf(session, "resultFile");
+  const file = optionValue(session, "resultFile");
   if (file === undefined) {
     // The JSON document is made only if asked for.
     const json = {
@@ -45,7 +46,7 @@ export function textOutcome(session: Session, format: string, lines: Iterable<st
 }
 
 function cyclesOf(session: Session): Result<ListingFilter["cycles"]> {
-  const text = valueOf(session, "cycles");
+  const text = optionValue(session, "cycles");
   if (text === undefined) return ok(undefined);
   const match = /^(\d{1,12}):(\d{1,12})$/.exec(text);
   if (match === null) return fail(badOption("cycles", `'${text}' does not have the form A:B`));
@@ -56,11 +57,17 @@ function cyclesOf(session: Session): Result<ListingFilter["cycles"]> {
 export function listingFilter(session: Session, program: Program): Result<ListingFilter | undefined> {
   const chip = wholeOption(session, "chip", 0);
   const cycles = cyclesOf(session);
-  const unit = valueOf(session, "unit");
+  const unit = optionValue(session, "unit");
   if (!chip.ok) return chip;
   if (!cycles.ok) return cycles;
   if (chip.value !== undefined && chip.value >= program.chips.length) {
     return fail(badOption("chip", `there is no chip ${chip.value}; the program has ${program.chips.length}`));
+  }
+  const units = program.chips.flatMap(({ queues }) => queues.map((queue) => queue.unit));
+  if (unit !== undefined && !units.some((one) => unitMatches(one, unit))) {
+    return fail(
+      badOption("unit", `the program uses no unit '${unit}'`, didYouMean(unit, [...new Set(units.map(unitName))])),
+    );
   }
   if (chip.value === undefined && cycles.value === undefined && unit === undefined) return ok(undefined);
   return ok({
@@ -96,7 +103,7 @@ export function asmCommand(session: Session): Result<Outcome> {
     });
     return { ok: false, diagnostics: located };
   }
-  const file = valueOf(session, "assembledFile") ?? `${basename(path).replace(/\.[^.]*$/, "")}.lpu`;
+  const file = optionValue(session, "assembledFile") ?? `${basename(path).replace(/\.[^.]*$/, "")}.lpu`;
   const written = writeProgram(file, program.value);
   if (!written.ok) return written;
   const { programBytes, programSha256 } = written.value;

@@ -3,7 +3,7 @@ import { diagnostic } from "../../ir/diag/codes.ts";
 import { type Diagnostic, ok, type Result } from "../../ir/diag/diagnostic.ts";
 import { didYouMean } from "../../ir/diag/suggest.ts";
 import type { ProgramReport, SramReport } from "../report/program-report.ts";
-import { badOption, type Session, valuesOf } from "./session.ts";
+import { badOption, optionValues, type Session } from "./session.ts";
 
 interface Figures extends ProgramReport {
   readonly programBytes?: number;
@@ -57,7 +57,7 @@ export interface Assertion {
 export function assertionsOf(session: Session): Result<readonly Assertion[]> {
   const problems: Diagnostic[] = [];
   const list: Assertion[] = [];
-  for (const text of valuesOf(session, "assert")) {
+  for (const text of optionValues(session, "assert")) {
     const match = /^\s*([A-Za-z_]+)\s*(<=|>=|==|<|>)\s*(\d[\d.eE+-]*)\s*$/.exec(text);
     const [metric, bound] = [match?.[1] ?? "", Number(match?.[3])];
     if (match === null || !Number.isFinite(bound)) {

@@ -7,7 +7,17 @@ import { bytes, columns, seconds } from "../report/table.ts";
 import { assertionsOf, failedAssertions } from "./asserts.ts";
 import { modelOptions } from "./model-options.ts";
 import { programName, writeProgram } from "./program-file.ts";
-import { endStage, isSet, type Outcome, operand, type Session, stage, stageTimes, valueOf, warn } from "./session.ts";
+import {
+  endStage,
+  isSet,
+  type Outcome,
+  operand,
+  optionValue,
+  type Session,
+  stage,
+  stageTimes,
+  warn,
+} from "./session.ts";
 
 export const timesTable = (session: Session): string =>
   columns(
@@ -29,7 +39,7 @@ export function compileCommand(session: Session): Result<Outcome> {
   warn(session, compiled.value.imported.warnings);
   const { program } = compiled.value;
   stage(session, "encode");
-  const written = writeProgram(valueOf(session, "programFile") ?? programName(path), program);
+  const written = writeProgram(optionValue(session, "programFile") ?? programName(path), program);
   endStage(session);
   if (!written.ok) return written;
   const { file, programBytes, programSha256 } = written.value;
@@ -44,7 +54,7 @@ export function compileCommand(session: Session): Result<Outcome> {
     `${file}: ${bytes(programBytes)}, sha256 ${programSha256}`,
   ];
   return ok({
-    json: { ...figures, passes: stageTimes(session), programSha256, file },
+    json: { ...figures, model: path, passes: stageTimes(session), programSha256, file },
     text: `${text.join("\n\n")}\n`,
     problems: failedAssertions(assertions.value, figures),
   });

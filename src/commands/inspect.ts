@@ -6,7 +6,7 @@ import { type ProgramReport, programReport } from "../report/program-report.ts";
 import { linkTable, programLines, sramTable, stageTable } from "../report/program-text.ts";
 import { columns, fields, grouped } from "../report/table.ts";
 import { openProgram } from "./program-file.ts";
-import { type Outcome, operand, type Session, valueOf } from "./session.ts";
+import { type Outcome, operand, optionValue, type Session } from "./session.ts";
 
 interface Section {
   readonly json: (program: Program, report: ProgramReport) => unknown;
@@ -54,7 +54,7 @@ export function inspectCommand(session: Session): Result<Outcome> {
   if (!opened.ok) return opened;
   const program = opened.value;
   const report = programReport(program);
-  const only = valueOf(session, "section");
+  const only = optionValue(session, "section");
   const chosen = (only === undefined ? overview : [only]).flatMap((name) => {
     const section = sections[name];
     return section === undefined ? [] : [{ name, section }];

@@ -7,7 +7,7 @@ import type { Target, TopologyKind, TopologySpec } from "../../ir/target/target.
 import type { ModelOptions } from "../compile-model.ts";
 import { readFileBytes } from "../io.ts";
 import { defaultTargetName, presetDocuments, presetNames, presetTarget } from "../targets/presets.ts";
-import { badOption, isSet, type Session, stage, valueOf, valuesOf, wholeOption } from "./session.ts";
+import { badOption, isSet, optionValue, optionValues, type Session, stage, wholeOption } from "./session.ts";
 
 /** The preset of that name, or the target in that file. */
 export function loadTarget(name: string): Result<Target> {
@@ -33,7 +33,7 @@ export function loadTarget(name: string): Result<Target> {
 const isTopologyKind = (name: string): name is TopologyKind => topologyKinds.some((kind) => kind === name);
 
 function topologyOf(session: Session, target: Target): Result<TopologySpec | undefined> {
-  const name = valueOf(session, "topology");
+  const name = optionValue(session, "topology");
   if (name === undefined) return ok(undefined);
   if (!isTopologyKind(name)) {
     return fail(diagnostic("LPU3011", `there is no topology '${name}'`, { help: didYouMean(name, topologyKinds) }));
@@ -45,7 +45,7 @@ function topologyOf(session: Session, target: Target): Result<TopologySpec | und
 }
 
 function chipsOf(session: Session): Result<number | "auto"> {
-  if ((valueOf(session, "chips") ?? "auto") === "auto") return ok("auto");
+  if ((optionValue(session, "chips") ?? "auto") === "auto") return ok("auto");
   const chips = wholeOption(session, "chips", 1);
   return chips.ok ? ok(chips.value ?? "auto") : chips;
 }
@@ -59,7 +59,7 @@ function pairsOf<T>(
 ): Result<ReadonlyMap<string, T>> {
   const pairs = new Map<string, T>();
   const problems: Diagnostic[] = [];
-  for (const text of valuesOf(session, name)) {
+  for (const text of optionValues(session, name)) {
     const at = text.lastIndexOf("=");
     const value = at <= 0 ? undefined : read(text.slice(at + 1));
     if (value === undefined) problems.push(badOption(name, `'${text}' does not have the form ${form}`));
@@ -79,7 +79,7 @@ export function parseDims(text: string): readonly number[] | undefined {
 
 /** The model options of a command, or everything that is wrong with them. */
 export function modelOptions(session: Session): Result<ModelOptions> {
-  const target = loadTarget(valueOf(session, "target") ?? defaultTargetName);
+  const target = loadTarget(optionValue(session, "target") ?? defaultTargetName);
   const topology = target.ok ? topologyOf(session, target.value) : ok(undefined);
   const chips = chipsOf(session);
   const dims = pairsOf(session, "dim", "NAME=SIZE", size);
@@ -95,7 +95,7 @@ export function modelOptions(session: Session): Result<ModelOptions> {
     ...(topology.value === undefined ? {} : { topology: topology.value }),
     dims: dims.value,
     shapes: shapes.value,
-    precision: valueOf(session, "precision") === "fp32" ? "fp32" : "fp16",
+    precision: optionValue(session, "precision") === "fp32" ? "fp32" : "fp16",
     allowNarrowing: isSet(session, "allowNarrowing"),
     onStage: (name) => stage(session, name),
   });

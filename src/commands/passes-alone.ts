@@ -4,7 +4,7 @@ import { type Diagnostic, ok, type Result } from "../../ir/diag/diagnostic.ts";
 import { runAlloc } from "../formats/alloc.ts";
 import { runPartition } from "../formats/partition.ts";
 import { readFileBytes, writeFileAtomic } from "../io.ts";
-import { type Outcome, operand, type Session, valueOf, wholeOption } from "./session.ts";
+import { type Outcome, operand, optionValue, type Session, wholeOption } from "./session.ts";
 
 function readText(path: string): Result<string> {
   const bytes = readFileBytes(path);
@@ -61,7 +61,7 @@ export function allocCommand(session: Session): Result<Outcome> {
     );
     return { ok: false, diagnostics };
   }
-  const file = valueOf(session, "resultFile");
+  const file = optionValue(session, "resultFile");
   if (file !== undefined && answer.csv !== undefined) {
     const written = writeFileAtomic(file, [new TextEncoder().encode(answer.csv)]);
     if (!written.ok) return written;

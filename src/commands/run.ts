@@ -25,12 +25,12 @@ import {
   isSet,
   type Outcome,
   operand,
+  optionValue,
+  optionValues,
   progress,
   type Session,
   stage,
   stageTimes,
-  valueOf,
-  valuesOf,
   warn,
 } from "./session.ts";
 import {
@@ -79,9 +79,9 @@ function modelInputs(path: string): Result<readonly string[]> {
 }
 
 function givenInputs(session: Session, names: readonly string[]): Result<Tensors> {
-  const folder = valueOf(session, "dataSet");
+  const folder = optionValue(session, "dataSet");
   const recorded: Result<Tensors> = folder === undefined ? ok(new Map()) : recordedTensors(folder, "input", names);
-  const listed = inputOptions(valuesOf(session, "input"));
+  const listed = inputOptions(optionValues(session, "input"));
   if (!recorded.ok || !listed.ok) {
     return { ok: false, diagnostics: [recorded, listed].flatMap((part) => (part.ok ? [] : part.diagnostics)) };
   }
@@ -146,7 +146,7 @@ async function references(
   inputs: Tensors,
   names: readonly string[],
 ): Promise<Result<Tensors>> {
-  const against = valueOf(session, "against");
+  const against = optionValue(session, "against");
   if (against === undefined) return ok(new Map());
   if (against !== "ort") return recordedOutputs(against, names);
   if (isProgram) return fail(badOption("against", "onnxruntime needs the model; a program does not hold it"));
@@ -154,7 +154,7 @@ async function references(
 }
 
 function toleranceOf(session: Session, program: Program): Result<number> {
-  const text = valueOf(session, "tolerance");
+  const text = optionValue(session, "tolerance");
   if (text === undefined) return ok(program.precision === "fp32" ? 1e-4 : 2e-2);
   const value = Number(text);
   return text.trim() !== "" && value >= 0 && Number.isFinite(value)
@@ -187,9 +187,9 @@ function compared(outputs: Tensors, expected: Tensors, tolerance: number) {
 }
 
 function saveOutputs(session: Session, outputs: Tensors): Result<ReadonlyMap<string, string>> {
-  const wanted = outputOptions(valuesOf(session, "outputFile"), [...outputs.keys()]);
+  const wanted = outputOptions(optionValues(session, "outputFile"), [...outputs.keys()]);
   if (!wanted.ok) return wanted;
-  const folder = valueOf(session, "outputDir");
+  const folder = optionValue(session, "outputDir");
   const files: Result<ReadonlyMap<string, string>> =
     folder === undefined ? ok(new Map()) : writeOutputs(folder, outputs);
   if (!files.ok) return files;
@@ -236,7 +236,7 @@ function resultText(
 function preparation(session: Session, program: Program, inputs: Tensors): Result<{ readonly tolerance: number }> {
   const names = program.bindings.filter(({ kind }) => kind === "output").map(({ name }) => name);
   const problems = [...inputProblems(program, inputs)];
-  const wanted = outputOptions(valuesOf(session, "outputFile"), names);
+  const wanted = outputOptions(optionValues(session, "outputFile"), names);
   if (!wanted.ok) problems.push(...wanted.diagnostics);
   const tolerance = toleranceOf(session, program);
   if (!tolerance.ok) problems.push(...tolerance.diagnostics);

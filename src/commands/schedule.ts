@@ -4,7 +4,7 @@ import type { Program } from "../../ir/machine/program.ts";
 import { scheduleCsv, scheduleJson, scheduleText } from "../report/schedule.ts";
 import { textOutcome, textPieces } from "./assembler.ts";
 import { openProgram } from "./program-file.ts";
-import { isSet, type Outcome, operand, type Session, valueOf } from "./session.ts";
+import { isSet, type Outcome, operand, optionValue, type Session } from "./session.ts";
 
 const writers: Readonly<Record<string, (program: Program) => Generator<string>>> = {
   text: scheduleText,
@@ -15,12 +15,12 @@ const writers: Readonly<Record<string, (program: Program) => Generator<string>>>
 export function scheduleCommand(session: Session): Result<Outcome> {
   const program = openProgram(operand(session, 0));
   if (!program.ok) return program;
-  const toFile = valueOf(session, "resultFile") !== undefined;
+  const toFile = optionValue(session, "resultFile") !== undefined;
   if (isSet(session, "json") && !toFile) {
     // The schedule's own JSON form is this command's document; it is printed as it is made.
     return ok({ json: {}, document: textPieces(scheduleJson(program.value)), text: "" });
   }
-  const format = valueOf(session, "format") ?? "text";
+  const format = optionValue(session, "format") ?? "text";
   const write = writers[format] ?? scheduleText;
   return textOutcome(session, format, { [Symbol.iterator]: () => write(program.value) });
 }

@@ -32,8 +32,8 @@ export interface Outcome {
 }
 
 export const isSet = (session: Session, name: OptionName): boolean => session.given.has(name);
-export const valueOf = (session: Session, name: OptionName): string | undefined => session.given.get(name)?.at(-1);
-export const valuesOf = (session: Session, name: OptionName): readonly string[] => session.given.get(name) ?? [];
+export const optionValue = (session: Session, name: OptionName): string | undefined => session.given.get(name)?.at(-1);
+export const optionValues = (session: Session, name: OptionName): readonly string[] => session.given.get(name) ?? [];
 
 export function operand(session: Session, index: number): string {
   return session.operands[index] ?? "";
@@ -68,7 +68,7 @@ export function judgeOptions(given: ReadonlyMap<OptionName, readonly string[]>):
 
 /** A whole number of at least `least`; undefined where the option is not given. */
 export function wholeOption(session: Session, name: OptionName, least: number): Result<number | undefined> {
-  const text = valueOf(session, name);
+  const text = optionValue(session, name);
   if (text === undefined) return ok(undefined);
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   if (Number.isSafeInteger(value) && value >= least) return ok(value);

@@ -2,7 +2,7 @@
 import { ok, type Result } from "../../ir/diag/diagnostic.ts";
 import { sliceCount, wordsPerSlice } from "../../ir/target/geometry.ts";
 import type { Target } from "../../ir/target/target.ts";
-import { bytes, columns, fields, short } from "../report/table.ts";
+import { bytes, columns, fields } from "../report/table.ts";
 import { defaultTargetName, presetNames, presetTarget } from "../targets/presets.ts";
 import { loadTarget } from "./model-options.ts";
 import type { Outcome, Session } from "./session.ts";
@@ -40,7 +40,7 @@ export function targetsCommand(session: Session): Result<Outcome> {
   const targets = presetNames.flatMap((preset) => presetTarget(preset) ?? []);
   const rows = targets.map((target) => [
     target.name === defaultTargetName ? `${target.name} (default)` : target.name,
-    `${short(target.clockHz / 1e6)} MHz`,
+    `${target.clockHz / 1e6} MHz`,
     `${target.lanes}`,
     bytes(capacity(target)),
     `${target.link.portsPerChip}`,

@@ -11,7 +11,7 @@ export function certificateLines(report: ProgramReport): string {
   return fields([
     [
       "latency",
-      `${cyclesAndTime(latencyCycles, clockHz)} at ${short(clockHz / 1e6)} MHz, inputs in SRAM to last output written`,
+      `${cyclesAndTime(latencyCycles, clockHz)} at ${clockHz / 1e6} MHz, inputs in SRAM to last output written`,
     ],
     ["lower bound", `${grouped(lowerBound.cycles)} cycles, by ${lowerBound.by}`],
     ["host transfers", host === null ? "not modelled by the target" : hostText(host)],
