@@ -56,7 +56,7 @@ export function lowerBoundOf(input: AssemblyInput, timeline: SystemTimeline): Pr
     link += Math.ceil((hop.transfers.vectors * period) / Math.max(1, ports)) + input.target.link.latency;
   }
   const { read, write } = input.target.mem.latency;
-  const busyBlocks = input.compiled.classOf.filter((index) => (input.compiled.classes[index]?.cycles ?? 0) > 0).length;
+  const busyBlocks = input.compiled.classOf.filter((index) => (input.compiled.classes[index]?.schedule.state.bursts.length ?? 0) > 0).length;
   const perResource = { mxm, mem, link, dependency: busyBlocks * (read + write) + link };
   const by = (["mxm", "mem", "link", "dependency"] as const).reduce((best, name) => (perResource[name] > perResource[best] ? name : best));
   return { cycles: Math.max(perResource[by], link + Math.max(mxm, mem)), by, perResource };

@@ -3,13 +3,14 @@
 import { type DType, dtypes } from "../../ir/dtype.ts";
 import { numberOf } from "../../ir/graph/attr.ts";
 import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
+import { valueFromNumbers } from "../../ir/graph/values.ts";
 import { add, eq, fromInt8, max, min, mul, reduce, select, sub, toFloat, toInt } from "./arith.ts";
-import { type CoreDraft, float, int, isFloat, shapeOf, uniform } from "./core-draft.ts";
+import { type CoreDraft, constant, float, int, isFloat, shapeOf, uniform } from "./core-draft.ts";
 import { divide, exactQuotient } from "./divide.ts";
 import { clamp } from "./functions.ts";
 import { castTo } from "./lower-cast.ts";
 import { matmul } from "./lower-matmul.ts";
-import { asBytes } from "./operands.ts";
+import { asBytes, byteOffset } from "./operands.ts";
 import {
   axisOf,
   hasInput,
@@ -21,7 +22,7 @@ import {
   type Site,
   typeAt,
 } from "./site.ts";
-import { expand, reshape, sliceAxis, withRank } from "./views.ts";
+import { expand, reshape, sliceAxis } from "./views.ts";
 
 /** Smallest and largest number of an integer type. */
 function integerRange(dtype: DType): readonly [number, number] {
@@ -75,19 +76,25 @@ function quantise(d: CoreDraft, site: Site): Lowered {
   return roundAndLimit(d, exactQuotient(d, x, scale), zero, dtype);
 }
 
-/** An integer input as int32: bytes widened on the machine where they are constants too large to widen beforehand. */
-const widened = (d: CoreDraft, site: Site, index: number): TensorId =>
-  dtypes[typeAt(site, index).dtype].bits <= 8 && site.constant(index) !== undefined
-    ? fromInt8(d, site.bytes(index))
-    : site.input(index);
+/** Whether an input is a constant that stands as bytes, to be widened on the machine. */
+const standsAsBytes = (site: Site, index: number): boolean =>
+  dtypes[typeAt(site, index).dtype].bits <= 8 && site.constant(index) !== undefined;
+
+/** A zero point less the offset of the bytes it belongs to. */
+export function shiftedZero(d: CoreDraft, zero: TensorId | undefined, offset: number): TensorId | undefined {
+  if (offset === 0) return zero;
+  return zero === undefined ? int(d, -offset) : sub(d, zero, int(d, offset));
+}
 
 function dequantise(d: CoreDraft, site: Site): Lowered {
   const floats = isFloatType(typeAt(site, 0).dtype);
-  const x = floats ? site.input(0) : widened(d, site, 0);
+  const bytes = !floats && standsAsBytes(site, 0);
+  const x = bytes ? fromInt8(d, site.bytes(0)) : site.input(0);
   const shape = shapeOf(d, x);
   const scale = spreadParameter(d, site.input(1), shape, site);
   if (floats) return mul(d, x, scale);
-  const zero = hasInput(site, 2) ? spreadParameter(d, site.input(2), shape, site) : undefined;
+  const given = hasInput(site, 2) ? spreadParameter(d, site.input(2), shape, site) : undefined;
+  const zero = bytes ? shiftedZero(d, given, byteOffset(typeAt(site, 0).dtype)) : given;
   return mul(d, toFloat(d, zero === undefined ? x : sub(d, x, zero)), scale);
 }
 
@@ -110,10 +117,9 @@ function dynamicQuantise(d: CoreDraft, x: TensorId): Dynamic {
   return { y: roundAndLimit(d, exactQuotient(d, x, scale), zero, "uint8"), scale, zero };
 }
 
-/** Bytes of a matrix with the int32 numbers they stand for, and the zero point. */
+/** Bytes of a matrix and the zero point that belongs to them: both less the offset of the element type. */
 export interface ByteMatrix {
   readonly bytes: TensorId;
-  readonly words: () => TensorId;
   readonly zero: TensorId | undefined;
 }
 
@@ -126,30 +132,27 @@ function alongMatrix(d: CoreDraft, parameter: TensorId, along: "rows" | "columns
   return shape.length === 1 && along === "rows" ? reshape(d, parameter, [...shape, 1]) : parameter;
 }
 
-/** Sum of (a - za)(b - zb) over the inner dimension: the bytes' product less the zero points' shares. */
+const ones = (d: CoreDraft, shape: readonly number[]): TensorId =>
+  constant(d, valueFromNumbers("int8", shape, new Array<number>(elementCount(shape)).fill(1)));
+
+/** Sum of (a - za)(b - zb) over the inner dimension: the bytes' product less the zero points' shares, whose sums are products with ones. */
 export function integerProduct(d: CoreDraft, a: ByteMatrix, b: ByteMatrix): TensorId {
   let result = matmul(d, a.bytes, b.bytes);
   const inner = shapeOf(d, a.bytes).at(-1) ?? 0;
-  const rank = shapeOf(d, result).length;
   const za = a.zero === undefined ? undefined : alongMatrix(d, a.zero, "rows");
   const zb = b.zero === undefined ? undefined : alongMatrix(d, b.zero, "columns");
-  if (za !== undefined && !isZero(d, za)) {
-    const words = withRank(d, b.words(), rank);
-    result = sub(d, result, mul(d, za, reduce(d, "reduceSum", words, [rank - 2])));
-  }
-  if (zb !== undefined && !isZero(d, zb)) {
-    const words = withRank(d, a.words(), rank);
-    result = sub(d, result, mul(d, zb, reduce(d, "reduceSum", words, [rank - 1])));
-    if (za !== undefined && !isZero(d, za)) result = add(d, result, mul(d, mul(d, za, zb), int(d, inner)));
-  }
-  return result;
+  const [shiftsA, shiftsB] = [za !== undefined && !isZero(d, za), zb !== undefined && !isZero(d, zb)];
+  if (shiftsA) result = sub(d, result, mul(d, za, matmul(d, ones(d, [1, inner]), b.bytes)));
+  if (shiftsB) result = sub(d, result, mul(d, zb, matmul(d, a.bytes, ones(d, [inner, 1]))));
+  return shiftsA && shiftsB ? add(d, result, mul(d, mul(d, za, zb), int(d, inner))) : result;
 }
 
 const matrixAt = (d: CoreDraft, site: Site, index: number, zero: TensorId | undefined): ByteMatrix => {
   const vector = typeAt(site, index).shape.length === 1;
   const lift = (x: TensorId): TensorId =>
     vector ? reshape(d, x, index === 0 ? [1, ...shapeOf(d, x)] : [...shapeOf(d, x), 1]) : x;
-  return { bytes: lift(site.bytes(index)), words: () => lift(widened(d, site, index)), zero };
+  const offset = byteOffset(typeAt(site, index).dtype);
+  return { bytes: lift(site.bytes(index)), zero: shiftedZero(d, zero, offset) };
 };
 
 function matMulInteger(d: CoreDraft, site: Site): Lowered {
@@ -205,7 +208,7 @@ function matMulIntegerToFloat(d: CoreDraft, site: Site): Lowered {
 
 function dynamicQuantizeMatMul(d: CoreDraft, site: Site): Lowered {
   const { y, scale, zero } = dynamicQuantise(d, site.input(0));
-  const a: ByteMatrix = { bytes: asBytes(d, y, "uint8"), words: () => y, zero };
+  const a: ByteMatrix = { bytes: asBytes(d, y, "uint8"), zero: shiftedZero(d, zero, byteOffset("uint8")) };
   const product = integerProduct(d, a, matrixAt(d, site, 1, optionalInput(site, 3)));
   return reshape(d, scaledProduct(d, product, scale, site.input(2), optionalInput(site, 4)), outputType(site).shape);
 }

@@ -1,14 +1,14 @@
 // Integer convolutions, and products with weights packed in few bits.
 import { numberOf } from "../../ir/graph/attr.ts";
 import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
-import { bytesOf, numbersOf, type TensorValue, valueFromNumbers } from "../../ir/graph/values.ts";
+import { bytesOf, numbersOf, type TensorValue, tabulateInts, valueFromNumbers } from "../../ir/graph/values.ts";
 import { add, fromInt8, mul, sub, toFloat } from "./arith.ts";
 import { type CoreDraft, float, int, lazyConstant, shapeOf } from "./core-draft.ts";
 import { divide } from "./divide.ts";
 import { convolve, convWindows } from "./lower-conv.ts";
 import { matmul } from "./lower-matmul.ts";
-import { integerProduct, roundAndLimit } from "./lower-quantise.ts";
-import { asBytes } from "./operands.ts";
+import { integerProduct, roundAndLimit, shiftedZero } from "./lower-quantise.ts";
+import { asBytes, byteOffset } from "./operands.ts";
 import {
   hasInput,
   type Lowered,
@@ -34,12 +34,10 @@ function integerConvolution(d: CoreDraft, site: Site, at: Places): TensorId {
   const xZero = hasInput(site, at.xZero) ? reshape(d, site.input(at.xZero), []) : undefined;
   const wZero = optionalInput(site, at.wZero);
   const padding = asBytes(d, xZero ?? int(d, 0), typeAt(site, at.x).dtype);
+  const zeroOf = (zero: TensorId | undefined, index: number): TensorId | undefined =>
+    shiftedZero(d, zero, byteOffset(typeAt(site, index).dtype));
   const product = (rows: TensorId, matrix: TensorId): TensorId =>
-    integerProduct(
-      d,
-      { bytes: rows, words: () => fromInt8(d, rows), zero: xZero },
-      { bytes: matrix, words: () => fromInt8(d, matrix), zero: wZero },
-    );
+    integerProduct(d, { bytes: rows, zero: zeroOf(xZero, at.x) }, { bytes: matrix, zero: zeroOf(wZero, at.w) });
   const group = numberOf(site.attrs, "group");
   return convolve(d, site.bytes(at.x), site.bytes(at.w), {
     windows: convWindows(site, at.x, at.w),
@@ -78,7 +76,7 @@ function qlinearConv(d: CoreDraft, site: Site): Lowered {
 const field = (bytes: ArrayLike<number>, index: number, bits: number, base: number): number =>
   ((bytes[base + Math.floor((index * bits) / 8)] ?? 0) >>> ((index * bits) % 8)) & (2 ** bits - 1);
 
-/** Rows of packed fields, one byte each: a constant made when it is read. */
+/** Rows of packed fields less half their range, one byte each: a constant made when it is read. */
 function unpacked(
   d: CoreDraft,
   site: Site,
@@ -91,12 +89,14 @@ function unpacked(
   const read = (): Uint8Array => {
     const packed: TensorValue | undefined = site.constant(index);
     const bytes = packed === undefined ? [] : numbersOf(packed);
-    const list = Array.from({ length: rows * each }, (_, at) =>
-      field(bytes, at % each, bits, Math.floor(at / each) * rowBytes),
+    const half = 2 ** (bits - 1);
+    const list = tabulateInts(
+      rows * each,
+      (at) => field(bytes, at % each, bits, Math.floor(at / each) * rowBytes) - half,
     );
-    return bytesOf(valueFromNumbers("uint8", [rows, each], list));
+    return bytesOf(valueFromNumbers("int8", [rows, each], list));
   };
-  return lazyConstant(d, "uint8", [rows, each], `${d.site.label}.weights`, { byteLength: rows * each, read });
+  return lazyConstant(d, "int8", [rows, each], `${d.site.label}.weights`, { byteLength: rows * each, read });
 }
 
 function matMulNBits(d: CoreDraft, site: Site): Lowered {
@@ -112,10 +112,10 @@ function matMulNBits(d: CoreDraft, site: Site): Lowered {
   const fields = unpacked(d, site, 1, n * blocks, block, (block * bits) / 8, bits);
   const words = reshape(d, toFloat(d, fromInt8(d, fields)), [n, blocks, block]);
   const column = (x: TensorId): TensorId => reshape(d, x, [n, blocks, 1]);
-  let zero = float(d, 2 ** (bits - 1));
+  let zero = float(d, 0);
   if (packedZeros)
     zero = column(toFloat(d, fromInt8(d, unpacked(d, site, 3, n, blocks, Math.ceil((blocks * bits) / 8), bits))));
-  else if (hasInput(site, 3)) zero = column(site.input(3));
+  else if (hasInput(site, 3)) zero = sub(d, column(site.input(3)), float(d, 2 ** (bits - 1)));
   const scaled = mul(d, sub(d, words, zero), column(site.input(2)));
   const rows = sliceAxis(d, reshape(d, scaled, [n, blocks * block]), 1, 0, k);
   const product = matmul(d, site.input(0), swapLast(d, rows));

@@ -158,7 +158,7 @@ export function resultHome(
 ): Home {
   const tensor = tensorOf(context, id);
   const border = demands.boundaryOut(id) && type === storedTypeOf(tensor) && !uniform && laneDimOf(layout) === standardLaneDim(tensor.shape, context.target.lanes);
-  const home = newHome(context, tensor.name, type, layout, vectors, { uniform, ...(border ? { boundary: { tensor: id, kind: "out" } } : {}) });
+  const home = newHome(context, tensor.name, type, layout, vectors, { uniform, replicated: type === "f16", ...(border ? { boundary: { tensor: id, kind: "out" } } : {}) });
   addHome(context, id, home);
   return home;
 }

@@ -46,10 +46,17 @@ export const storageOf = (context: LowerContext, id: StorageId): Storage => cont
 /** Vectors a part of a storage holds: whole inner dimensions, at least 64 vectors where there are as many, never more than a quarter bank. */
 export function partVectorsOf(layout: Layout, vectors: number, target: Target): number {
   const limit = Math.max(64, target.mem.wordsPerBank >> 2);
-  if (vectors <= 64) return Math.max(1, vectors);
+  if (vectors <= 64) return smallPart(layout, vectors);
   const strides = layout.dims.flatMap((digits) => digits.filter((digit) => digit.vector > 0).map((digit) => digit.vector * digit.size));
   const sizes = [...new Set(strides)].sort((a, b) => a - b).filter((size) => size >= 64 && size <= limit && vectors % size === 0);
   return sizes[0] ?? Math.min(vectors, limit);
+}
+
+/** Few vectors make one part, but the matrices of a batch (heads) stand apart: they are worked on side by side. */
+function smallPart(layout: Layout, vectors: number): number {
+  const rank = layout.shape.length;
+  const batch = rank < 4 ? 1 : layout.shape.slice(0, rank - 2).reduce((n, size) => n * size, 1);
+  return batch > 1 && vectors % batch === 0 ? Math.max(1, vectors / batch) : Math.max(1, vectors);
 }
 
 export const storedTypeOf = (tensor: GraphTensor): StoredType => {

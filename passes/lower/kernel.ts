@@ -61,6 +61,8 @@ export interface EwSink {
   readonly op: number;
   readonly access: Access;
   readonly every: number;
+  /** Which copy of a replicated storage is written (set by the scheduler). */
+  readonly copy?: 0 | 1;
 }
 
 /** One pass through the VXM. Sources: memory, or (source index 0 of an epilogue) the sums that leave the MXM. */

@@ -17,10 +17,11 @@ export function aluLatency(target: Target, op: EwOp["op"]): number {
 }
 
 /** Operations with the moves that further sinks of one result need: an ALU has one output. */
-function withSinkMoves(pass: EwPass): { ops: readonly EwOp[]; sinks: readonly EwSink[] } {
+function withSinkMoves(state: ScheduleState, pass: EwPass): { ops: readonly EwOp[]; sinks: readonly EwSink[] } {
   const ops = [...pass.ops];
   const used = new Set<number>();
-  const sinks = pass.sinks.map((sink): EwSink => {
+  const copies = pass.sinks.flatMap((sink): EwSink[] => (storageById(state, sink.access.storage).replicated ? [{ ...sink, copy: 0 }, { ...sink, copy: 1 }] : [sink]));
+  const sinks = copies.map((sink): EwSink => {
     if (!used.has(sink.op)) {
       used.add(sink.op);
       return sink;
@@ -61,7 +62,7 @@ function addPass(builder: TemplateBuilder, pass: EwPass, at: number, period: num
   const { target, resources } = state;
   const column = vxmColumn(target);
   const length = span(pass.count, period);
-  const { ops, sinks } = withSinkMoves(pass);
+  const { ops, sinks } = withSinkMoves(state, pass);
   const sources = pass.sources.map((source): { direction: Direction; choice: number; type: StreamType } => {
     if (source === "sums") {
       invariant(sums !== undefined, "sums come from the MXM");
@@ -179,10 +180,10 @@ export type Around = (builder: TemplateBuilder) => { at: number; sums: SumsSourc
  * template (the MXM side of an epilogue).
  */
 export function placePass(state: ScheduleState, pass: EwPass, period: number, from: number, around: Around): { start: number } {
-  const { sinks } = withSinkMoves(pass);
+  const { sinks } = withSinkMoves(state, pass);
   const known = sinks.map((sink): SinkPlace => {
     const part = partOfSink(state, sink);
-    const buffer = state.parts[sink.access.storage]?.[part]?.buffers[0];
+    const buffer = state.parts[sink.access.storage]?.[part]?.buffers[sink.copy ?? 0];
     const pinned = state.pinned.get(pinKey(sink.access.storage, part));
     return { buffer, location: buffer === undefined ? pinned : undefined };
   });
@@ -198,7 +199,7 @@ export function placePass(state: ScheduleState, pass: EwPass, period: number, fr
   const open = places.map((place, i) => (place.buffer === undefined && place.location === undefined ? i : -1)).filter((i) => i >= 0);
   for (const i of open) {
     const storage = storageById(state, (sinks[i] as EwSink).access.storage);
-    const candidates = candidateLocations(state, storage, state.side[storage.id]);
+    const candidates = candidateLocations(state, storage, sideOfSink(state, sinks[i] as EwSink));
     const free = candidates.find((c) => !places.some((place, j) => j !== i && takesColumn(state, place, c)));
     places[i] = { buffer: undefined, location: free ?? candidates[0] };
   }
@@ -206,7 +207,7 @@ export function placePass(state: ScheduleState, pass: EwPass, period: number, fr
     const storage = storageById(state, (sinks[i] as EwSink).access.storage);
     best = undefined;
     let chosen = places[i] as SinkPlace;
-    const candidates = candidateLocations(state, storage, state.side[storage.id]);
+    const candidates = candidateLocations(state, storage, sideOfSink(state, sinks[i] as EwSink));
     for (let c = 0; c < candidates.length && (c < candidateLimit || best === undefined); c++) {
       const location = candidates[c];
       places[i] = { buffer: undefined, location };
@@ -221,13 +222,16 @@ export function placePass(state: ScheduleState, pass: EwPass, period: number, fr
   best = undefined;
   sinks.forEach((sink, i) => {
     const place = places[i] as SinkPlace;
-    if (place.buffer === undefined) places[i] = { buffer: locatePart(state, storageById(state, sink.access.storage), partOfSink(state, sink), 0, place.location as Location), location: undefined };
+    if (place.buffer === undefined) places[i] = { buffer: locatePart(state, storageById(state, sink.access.storage), partOfSink(state, sink), sink.copy ?? 0, place.location as Location), location: undefined };
   });
   const { builder, placed } = build();
   invariant(placed !== undefined, "a pass can be placed");
   placeAt(builder, placed);
   return { start: placed.start };
 }
+
+/** Hemisphere a sink's part must stand in, if that is settled. */
+const sideOfSink = (state: ScheduleState, sink: EwSink): Hemisphere | undefined => (sink.copy === undefined ? state.side[sink.access.storage] : sink.copy === 0 ? "W" : "E");
 
 /** Whether a sink's place is in the column of a location. */
 function takesColumn(state: ScheduleState, place: SinkPlace, location: Location): boolean {
@@ -241,9 +245,7 @@ function clashingSources(state: ScheduleState, pass: EwPass): number | undefined
   const used = new Set<string>();
   for (const sink of pass.sinks) {
     const part = partOfSink(state, sink);
-    const buffer = state.parts[sink.access.storage]?.[part]?.buffers[0];
-    const place = buffer ?? pinnedSlices(state, sink.access.storage, part);
-    if (place !== undefined) for (const slice of place.slices) used.add(`${place.bank}!${place.hemisphere}${slice}`);
+    for (const place of [state.parts[sink.access.storage]?.[part]?.buffers[0] ?? pinnedSlices(state, sink.access.storage, part), state.parts[sink.access.storage]?.[part]?.buffers[1]]) if (place !== undefined) for (const slice of place.slices) used.add(`${place.bank}!${place.hemisphere}${slice}`);
   }
   for (let i = 0; i < pass.sources.length; i++) {
     const source = pass.sources[i];
