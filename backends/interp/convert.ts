@@ -1,16 +1,11 @@
 // Elements between the host's types and the types SRAM holds. Values travel as JS numbers; int64 saturates to int32 on its way in.
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import { byteLengthOf, type DType, dtypes, type StoredType } from "../../ir/dtype.ts";
+import { encodeFloat } from "../../ir/graph/values.ts";
 import { f32FromBits, f32ToBits } from "../../ir/numeric/bits.ts";
 import { f32ToInt32Truncating, saturateInt8, saturateUint8 } from "../../ir/numeric/cast.ts";
 import { float16FromF32, float16ToF32 } from "../../ir/numeric/float16.ts";
-import {
-  decodeE8m0,
-  decodeSmallFloat,
-  encodeE8m0,
-  encodeSmallFloat,
-  type SmallFloat,
-} from "../../ir/numeric/small-float.ts";
+import { decodeE8m0, decodeSmallFloat, encodeE8m0, type SmallFloat } from "../../ir/numeric/small-float.ts";
 
 const smallFloatOf = {
   float16: "float16",
@@ -109,7 +104,7 @@ function writeElement(out: DataView, dtype: DType, index: number, value: number)
   if (dtype === "float32") out.setUint32(4 * index, f32ToBits(value), true);
   else if (dtype === "float64") out.setFloat64(8 * index, value, true);
   else if (bits === 64) out.setBigInt64(8 * index, BigInt(Math.trunc(value)), true);
-  else if (isSmallFloat(dtype)) writeCode(out, bits, index, encodeSmallFloat(smallFloatOf[dtype], value, false));
+  else if (isSmallFloat(dtype)) writeCode(out, bits, index, encodeFloat(smallFloatOf[dtype], value, false));
   else if (dtype === "float8e8m0") writeCode(out, bits, index, encodeE8m0(value, true, "up"));
   else if (kind === "bool") out.setUint8(index, value === 0 ? 0 : 1);
   else writeCode(out, bits, index, Math.trunc(value));

@@ -123,7 +123,7 @@ export interface ByteMatrix {
   readonly zero: TensorId | undefined;
 }
 
-const isZero = (d: CoreDraft, x: TensorId | undefined): boolean => x === undefined || uniform(d, x) === 0;
+const isZero = (d: CoreDraft, x: TensorId): boolean => uniform(d, x) === 0;
 
 /** Zero points along rows or columns of a matrix product. */
 function alongMatrix(d: CoreDraft, parameter: TensorId, along: "rows" | "columns"): TensorId {
@@ -139,12 +139,12 @@ const ones = (d: CoreDraft, shape: readonly number[]): TensorId =>
 export function integerProduct(d: CoreDraft, a: ByteMatrix, b: ByteMatrix): TensorId {
   let result = matmul(d, a.bytes, b.bytes);
   const inner = shapeOf(d, a.bytes).at(-1) ?? 0;
-  const za = a.zero === undefined ? undefined : alongMatrix(d, a.zero, "rows");
-  const zb = b.zero === undefined ? undefined : alongMatrix(d, b.zero, "columns");
-  const [shiftsA, shiftsB] = [za !== undefined && !isZero(d, za), zb !== undefined && !isZero(d, zb)];
-  if (shiftsA) result = sub(d, result, mul(d, za, matmul(d, ones(d, [1, inner]), b.bytes)));
-  if (shiftsB) result = sub(d, result, mul(d, zb, matmul(d, a.bytes, ones(d, [inner, 1]))));
-  return shiftsA && shiftsB ? add(d, result, mul(d, mul(d, za, zb), int(d, inner))) : result;
+  const za = a.zero === undefined || isZero(d, a.zero) ? undefined : alongMatrix(d, a.zero, "rows");
+  const zb = b.zero === undefined || isZero(d, b.zero) ? undefined : alongMatrix(d, b.zero, "columns");
+  if (za !== undefined) result = sub(d, result, mul(d, za, matmul(d, ones(d, [1, inner]), b.bytes)));
+  if (zb !== undefined) result = sub(d, result, mul(d, zb, matmul(d, a.bytes, ones(d, [inner, 1]))));
+  const both = za !== undefined && zb !== undefined;
+  return both ? add(d, result, mul(d, mul(d, za, zb), int(d, inner))) : result;
 }
 
 const matrixAt = (d: CoreDraft, site: Site, index: number, zero: TensorId | undefined): ByteMatrix => {
