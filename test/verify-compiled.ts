@@ -31,7 +31,7 @@ const matrix = (name: string, dims: readonly number[], dataType: number, rawData
 
 const floats = (...values: number[]): Uint8Array => new Uint8Array(Float32Array.from(values).buffer);
 
-const valueOf = (name: string, elemType: number, dims: readonly number[]): Onnx.IValueInfoProto => ({
+const valueInfo = (name: string, elemType: number, dims: readonly number[]): Onnx.IValueInfoProto => ({
   name,
   type: { tensorType: { elemType, shape: { dim: dims.map((dimValue) => ({ dimValue })) } } },
 });
@@ -64,8 +64,8 @@ function quantisedModel(): Uint8Array {
         matrix("w", [k, n], 3, weights),
         matrix("back", [], 1, floats(0.0004)),
       ],
-      input: [valueOf("x", 1, [m, k])],
-      output: [valueOf("y", 1, [n, m])],
+      input: [valueInfo("x", 1, [m, k])],
+      output: [valueInfo("y", 1, [n, m])],
     },
   };
   for (const one of model.graph.node) {
@@ -99,8 +99,8 @@ function gatherModel(): Uint8Array {
         matrix("table", [rows, width], 1, new Uint8Array(table.buffer)),
         matrix("bias", [6, width], 1, new Uint8Array(Float32Array.from({ length: 6 * width }, (_, i) => i / 8).buffer)),
       ],
-      input: [valueOf("ids", 7, [6]), valueOf("which", 7, [2])],
-      output: [valueOf("y", 1, [2, width])],
+      input: [valueInfo("ids", 7, [6]), valueInfo("which", 7, [2])],
+      output: [valueInfo("y", 1, [2, width])],
     },
   };
   return onnx.ModelProto.encode(onnx.ModelProto.fromObject(model)).finish();

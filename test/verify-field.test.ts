@@ -26,13 +26,16 @@ const exact = (x: bigint): number => {
   return r > (prime - 1) / 2 ? r - prime : r;
 };
 
+/** Without a sign on zero: arrays of field elements are of integers. */
+const plain = (x: number): number => x + 0;
+
 describe("field", () => {
   test("sums and products are those of the integers modulo the prime", () => {
     fc.assert(
       fc.property(element, element, (a, b) => {
-        expect(addField(a, b)).toBe(exact(BigInt(a) + BigInt(b)));
-        expect(multiplyField(a, b)).toBe(exact(BigInt(a) * BigInt(b)));
-        expect(reduce(a * b)).toBe(exact(BigInt(a) * BigInt(b)));
+        expect(plain(addField(a, b))).toBe(exact(BigInt(a) + BigInt(b)));
+        expect(plain(multiplyField(a, b))).toBe(exact(BigInt(a) * BigInt(b)));
+        expect(plain(reduce(a * b))).toBe(exact(BigInt(a) * BigInt(b)));
       }),
     );
   });
@@ -43,8 +46,12 @@ describe("field", () => {
       .map(([m, e]) => m * 2 ** e);
     fc.assert(
       fc.property(small, small, (a, b) => {
-        expect(addField(embedFloat(f32ToBits(a)), embedFloat(f32ToBits(b)))).toBe(embedFloat(f32ToBits(a + b)));
-        expect(multiplyField(embedFloat(f32ToBits(a)), embedFloat(f32ToBits(b)))).toBe(embedFloat(f32ToBits(a * b)));
+        expect(plain(addField(embedFloat(f32ToBits(a)), embedFloat(f32ToBits(b))))).toBe(
+          plain(embedFloat(f32ToBits(a + b))),
+        );
+        expect(plain(multiplyField(embedFloat(f32ToBits(a)), embedFloat(f32ToBits(b))))).toBe(
+          plain(embedFloat(f32ToBits(a * b))),
+        );
       }),
     );
     expect(embedFloat(f32ToBits(-12345))).toBe(-12345);
@@ -63,7 +70,11 @@ describe("field", () => {
   });
 
   test("reinterpretation goes back and forth", () => {
-    fc.assert(fc.property(element, (x) => expect(intAsFloat(floatAsInt(x))).toBe(x)));
+    fc.assert(
+      fc.property(element, (x) => {
+        expect(plain(intAsFloat(floatAsInt(x)))).toBe(plain(x));
+      }),
+    );
     expect(embedInt(-1)).toBe(-1);
   });
 });

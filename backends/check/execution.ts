@@ -5,7 +5,7 @@ import type { Direction } from "../../ir/target/geometry.ts";
 import { hash } from "./field.ts";
 import { type ByteVector, bytesOf, byteTags, joinBytes, type Lanes, type Stored } from "./lanes.ts";
 import type { Memory } from "./memory.ts";
-import { type Registers, takeStream } from "./registers.ts";
+import { type Registers, takeStream, takeWhole } from "./registers.ts";
 import { type Findings, type InvariantName, type Site, violateAt } from "./report.ts";
 import type { StreamPort } from "./sites.ts";
 import type { Tile } from "./tile.ts";
@@ -102,6 +102,11 @@ export function complainTorn(run: Execution, site: Site, cycle: number, lane: nu
 
 /** A port's planes as 32-bit lanes. */
 export function takeLanes(run: Execution, site: Site, port: StreamPort, type: Stored, cycle: number): Lanes {
+  if (port.streams === 4) {
+    const at = cycle + port.delay;
+    const whole = takeWhole(run.registers, site.chip, port.direction, port.stream, at, port.column);
+    if (whole !== undefined) return whole;
+  }
   const { lanes, tornLane } = joinBytes(takePort(run, site, port, cycle), type);
   if (tornLane >= 0) complainTorn(run, site, cycle, tornLane);
   return lanes;

@@ -17,6 +17,7 @@ import {
 import { bindWord, entryAt, type Memory, sliceOf } from "./memory.ts";
 import { stripesOf, visitPlacement } from "./placements.ts";
 import { countChecked, type Findings, violate } from "./report.ts";
+import { newBytes, newInts } from "./vectors.ts";
 
 /** For every tensor that reaches the indices of a gather, the smallest size it may index. */
 function indexLimits(program: Program): ReadonlyMap<number, number> {
@@ -75,7 +76,7 @@ function draftsOf(
       let draft = drafts.get(key);
       if (draft === undefined) {
         const { lanes } = program.target;
-        draft = { x: new Int32Array(lanes), tags: new Uint8Array(lanes) };
+        draft = { x: newInts(lanes), tags: newBytes(lanes) };
         drafts.set(key, draft);
       }
       draft.x[lane + b * placement.pack] = plane.x[element] as number;

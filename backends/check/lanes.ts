@@ -4,6 +4,7 @@
 import { f32ToBits } from "../../ir/numeric/bits.ts";
 import { float16FromF32Bits, float16ToF32 } from "../../ir/numeric/float16.ts";
 import { embedFloat, embedInt, floatAsInt, hash, intAsFloat, multiplyField } from "./field.ts";
+import { newBytes, newInts } from "./vectors.ts";
 
 /** Byte tags. Planes: tag + b is byte b of the value. */
 export const byteTags = {
@@ -95,7 +96,7 @@ export function intAt(kind: number, x: number): number {
 export function floatsOf(lanes: Lanes): Int32Array {
   if (lanes.kind === laneKinds.float) return lanes.x;
   if (lanes.floats !== undefined) return lanes.floats;
-  const floats = new Int32Array(lanes.x.length);
+  const floats = newInts(lanes.x.length);
   for (let i = 0; i < floats.length; i++) floats[i] = floatAt(kindAt(lanes, i), lanes.x[i] as number);
   lanes.floats = floats;
   return floats;
@@ -207,8 +208,8 @@ export function joinBytes(
   const whole = wholeValue(planes, type);
   if (whole !== undefined) return { lanes: whole, tornLane: -1 };
   const count = (planes[0] as ByteVector).x.length;
-  const x = new Int32Array(count);
-  const kinds = new Uint8Array(count);
+  const x = newInts(count);
+  const kinds = newBytes(count);
   const value: LaneValue = { kind: 0, x: 0 };
   let tornLane = -1;
   for (let lane = 0; lane < count; lane++) {
@@ -268,19 +269,37 @@ function splitByte(kind: number, x: number, signed: boolean, into: LaneValue): v
   }
 }
 
-/** 32-bit lanes put on the streams of a group as `type`. */
-export function splitLanes(lanes: Lanes, type: Stored): readonly ByteVector[] {
+/** Byte `b` of 32-bit lanes put on the streams of a group as `type`. */
+function splitOne(lanes: Lanes, type: Stored, b: number): ByteVector {
   const bytes = storedBytes[type];
-  const planes: ByteVector[] = [];
   const isWord = bytes === 4;
-  for (let b = 0; b < bytes; b++) {
-    if (isWord && lanes.kind === laneKinds.float) planes.push(bytesOf(lanes.x, byteTags.float + b));
-    else if (isWord && lanes.kind === laneKinds.int) planes.push(bytesOf(lanes.x, byteTags.int + b));
-    else if (bytes === 2 && lanes.kind === laneKinds.float) planes.push(bytesOf(lanes.x, byteTags.half + b));
-    else if (isWord) planes.push(splitWords(lanes, b));
-    else planes.push(splitPlane(lanes, type, b));
+  if (isWord && lanes.kind === laneKinds.float) return bytesOf(lanes.x, byteTags.float + b);
+  if (isWord && lanes.kind === laneKinds.int) return bytesOf(lanes.x, byteTags.int + b);
+  if (bytes === 2 && lanes.kind === laneKinds.float) return bytesOf(lanes.x, byteTags.half + b);
+  return isWord ? splitWords(lanes, b) : splitPlane(lanes, type, b);
+}
+
+/** All byte planes of 32-bit lanes stored as `type`. */
+export function splitLanes(lanes: Lanes, type: Stored): readonly ByteVector[] {
+  return Array.from({ length: storedBytes[type] }, (_, b) => splitOne(lanes, type, b));
+}
+
+/** Lanes on the streams of a group, byte planes made when somebody takes them: most planes of an int8 sum nobody ever does. */
+export interface Splitting {
+  readonly lanes: Lanes;
+  readonly type: Stored;
+  readonly planes: (ByteVector | undefined)[];
+}
+
+export const splittingOf = (lanes: Lanes, type: Stored): Splitting => ({ lanes, type, planes: [] });
+
+export function planeOf(splitting: Splitting, b: number): ByteVector {
+  let plane = splitting.planes[b];
+  if (plane === undefined) {
+    plane = splitOne(splitting.lanes, splitting.type, b);
+    splitting.planes[b] = plane;
   }
-  return planes;
+  return plane;
 }
 
 /** splitPlane for 4-byte types, with the kinds that int8 products make in a loop of their own. */
@@ -288,8 +307,8 @@ function splitWords(lanes: Lanes, b: number): ByteVector {
   const { x: from, kind, kinds } = lanes;
   const simple = kind === laneKinds.bits || kinds !== undefined || kind >= laneKinds.signedByte;
   if (!simple) return splitPlane(lanes, "i32", b);
-  const x = new Int32Array(from.length);
-  const tags = new Uint8Array(from.length);
+  const x = newInts(from.length);
+  const tags = newBytes(from.length);
   const value: LaneValue = { kind: 0, x: 0 };
   for (let lane = 0; lane < x.length; lane++) {
     const one = kinds === undefined ? kind : (kinds[lane] as number);
@@ -308,8 +327,8 @@ function splitWords(lanes: Lanes, b: number): ByteVector {
 
 function splitPlane(lanes: Lanes, type: Stored, b: number): ByteVector {
   const count = lanes.x.length;
-  const x = new Int32Array(count);
-  const tags = new Uint8Array(count);
+  const x = newInts(count);
+  const tags = newBytes(count);
   const value: LaneValue = { kind: 0, x: 0 };
   for (let lane = 0; lane < count; lane++) {
     const kind = kindAt(lanes, lane);

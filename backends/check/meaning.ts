@@ -15,6 +15,7 @@ import {
   notANumber,
 } from "./field.ts";
 import { floatsOf, halfToFloatBits, intAt, kindAt, type Lanes, laneKinds, lanesOf, mixedLanes } from "./lanes.ts";
+import { newBytes, newInts } from "./vectors.ts";
 
 const salts = {
   exp2: 1,
@@ -37,14 +38,14 @@ const subtractField: FloatOp = (a, b) => addField(a, negateField(b));
 function mapFloats(a: Lanes, b: Lanes, op: FloatOp): Lanes {
   const fa = floatsOf(a);
   const fb = floatsOf(b);
-  const x = new Int32Array(fa.length);
+  const x = newInts(fa.length);
   for (let i = 0; i < x.length; i++) x[i] = op(fa[i] as number, fb[i] as number);
   return lanesOf(x, laneKinds.float);
 }
 
 function mapFloat(a: Lanes, kind: number, op: (a: number) => number): Lanes {
   const fa = floatsOf(a);
-  const x = new Int32Array(fa.length);
+  const x = newInts(fa.length);
   for (let i = 0; i < x.length; i++) x[i] = op(fa[i] as number);
   return lanesOf(x, kind);
 }
@@ -52,7 +53,7 @@ function mapFloat(a: Lanes, kind: number, op: (a: number) => number): Lanes {
 function compareFloats(a: Lanes, b: Lanes, op: (a: number, b: number) => boolean): Lanes {
   const fa = floatsOf(a);
   const fb = floatsOf(b);
-  const x = new Int32Array(fa.length);
+  const x = newInts(fa.length);
   for (let i = 0; i < x.length; i++) {
     const left = fa[i] as number;
     const right = fb[i] as number;
@@ -70,8 +71,8 @@ function mapInts(
   keep: (kind: number, bits: number) => boolean = () => false,
 ): Lanes {
   const count = a.x.length;
-  const x = new Int32Array(count);
-  const kinds = new Uint8Array(count);
+  const x = newInts(count);
+  const kinds = newBytes(count);
   for (let i = 0; i < count; i++) {
     const ka = kindAt(a, i);
     const kb = kindAt(b, i);
@@ -106,7 +107,7 @@ function shift(a: Lanes, b: Lanes, salt: number, concrete: (a: number, b: number
 
 function compareInts(a: Lanes, b: Lanes, op: (a: number, b: number) => boolean): Lanes {
   const count = a.x.length;
-  const x = new Int32Array(count);
+  const x = newInts(count);
   for (let i = 0; i < count; i++) {
     const ka = kindAt(a, i);
     const kb = kindAt(b, i);
@@ -120,8 +121,8 @@ function compareInts(a: Lanes, b: Lanes, op: (a: number, b: number) => boolean):
 
 function select(condition: Lanes, a: Lanes, b: Lanes): Lanes {
   const count = condition.x.length;
-  const x = new Int32Array(count);
-  const kinds = new Uint8Array(count);
+  const x = newInts(count);
+  const kinds = newBytes(count);
   for (let i = 0; i < count; i++) {
     const from = intAt(kindAt(condition, i), condition.x[i] as number) !== 0 ? a : b;
     x[i] = from.x[i] as number;
@@ -132,8 +133,8 @@ function select(condition: Lanes, a: Lanes, b: Lanes): Lanes {
 
 function mapKinds(a: Lanes, op: (kind: number, x: number) => readonly [number, number]): Lanes {
   const count = a.x.length;
-  const x = new Int32Array(count);
-  const kinds = new Uint8Array(count);
+  const x = newInts(count);
+  const kinds = newBytes(count);
   for (let i = 0; i < count; i++) {
     const [kind, value] = op(kindAt(a, i), a.x[i] as number);
     x[i] = value;

@@ -3,6 +3,7 @@
 import type { Program, Unit } from "../../ir/machine/program.ts";
 import { type Images, imageWord, newImages } from "./image.ts";
 import { type ByteVector, bytesOf, byteTags } from "./lanes.ts";
+import { newInts } from "./vectors.ts";
 
 /** Grows by doubling. */
 interface Columns {
@@ -164,7 +165,9 @@ export function wordState(memory: Memory, slice: Slice, word: number): WordState
   if (entry > 0 && value !== undefined) return { kind: "written", entry, value };
   const bytes = imageWord(memory.images, slice.chip, slice.hemisphere, slice.slice, word);
   if (bytes === undefined) return { kind: "nothing" };
-  return { kind: "image", value: bytesOf(new Int32Array(bytes), byteTags.concrete) };
+  const x = newInts(bytes.length);
+  for (let lane = 0; lane < x.length; lane++) x[lane] = bytes[lane] as number;
+  return { kind: "image", value: bytesOf(x, byteTags.concrete) };
 }
 
 export function noteRead(memory: Memory, entry: number, cycle: number): void {

@@ -1,16 +1,26 @@
 // Stream registers, ALU results and links in the data-flow proof: rings indexed by diagonal or cycle, just long enough for what can be alive.
 import { columnCount, type Direction, diagonal } from "../../ir/target/geometry.ts";
 import type { Target } from "../../ir/target/target.ts";
-import type { ByteVector, Lanes } from "./lanes.ts";
+import { type ByteVector, type Lanes, planeOf, type Splitting, storedBytes } from "./lanes.ts";
 
 interface Ring<T> {
   readonly keys: Float64Array;
-  readonly columns: Int32Array;
   readonly values: (T | undefined)[];
 }
 
 function newRing<T>(size: number): Ring<T> {
-  return { keys: new Float64Array(size).fill(Number.NEGATIVE_INFINITY), columns: new Int32Array(size), values: [] };
+  return { keys: new Float64Array(size).fill(Number.NEGATIVE_INFINITY), values: [] };
+}
+
+/** What passes on one stream: a byte vector, or byte plane `planes` of lanes. */
+interface StreamRing extends Ring<ByteVector> {
+  readonly columns: Int32Array;
+  readonly splittings: (Splitting | undefined)[];
+  readonly planes: Uint8Array;
+}
+
+function newStreamRing(size: number): StreamRing {
+  return { ...newRing<ByteVector>(size), columns: new Int32Array(size), splittings: [], planes: new Uint8Array(size) };
 }
 
 const slotOf = (key: number, size: number): number => ((key % size) + size) % size;
@@ -25,7 +35,7 @@ export interface Registers {
   readonly target: Target;
   readonly streamRing: number;
   readonly aluRing: number;
-  readonly streams: Map<number, Ring<ByteVector>>;
+  readonly streams: (StreamRing | undefined)[];
   readonly alus: Map<number, Ring<Lanes>>;
   /** Last result of each ALU, for feedback. */
   readonly results: Map<number, Lanes>;
@@ -40,19 +50,19 @@ export function newRegisters(target: Target): Registers {
     target,
     streamRing: powerOfTwo(2 * columnCount(target) + slowest + target.vxm.operandHistory + 8),
     aluRing: powerOfTwo(2 * late + target.vxm.operandHistory + 8),
-    streams: new Map(),
+    streams: [],
     alus: new Map(),
     results: new Map(),
   };
 }
 
-function streamRing(registers: Registers, chip: number, direction: Direction, stream: number): Ring<ByteVector> {
+function streamRing(registers: Registers, chip: number, direction: Direction, stream: number): StreamRing {
   const { streamsPerDirection } = registers.target;
   const key = (chip * 2 + (direction === "E" ? 1 : 0)) * streamsPerDirection + stream;
-  let ring = registers.streams.get(key);
+  let ring = registers.streams[key];
   if (ring === undefined) {
-    ring = newRing(registers.streamRing);
-    registers.streams.set(key, ring);
+    ring = newStreamRing(registers.streamRing);
+    registers.streams[key] = ring;
   }
   return ring;
 }
@@ -73,6 +83,44 @@ export function putStream(
   ring.keys[slot] = key;
   ring.columns[slot] = column;
   ring.values[slot] = value;
+  ring.splittings[slot] = undefined;
+}
+
+/** Lanes appear on the streams of a group from `stream` on. */
+export function putSplitting(
+  registers: Registers,
+  chip: number,
+  direction: Direction,
+  stream: number,
+  cycle: number,
+  column: number,
+  splitting: Splitting,
+): void {
+  const key = diagonal(direction, cycle, column);
+  const slot = slotOf(key, registers.streamRing);
+  for (let b = 0; b < storedBytes[splitting.type]; b++) {
+    const ring = streamRing(registers, chip, direction, stream + b);
+    ring.keys[slot] = key;
+    ring.columns[slot] = column;
+    ring.values[slot] = undefined;
+    ring.splittings[slot] = splitting;
+    ring.planes[slot] = b;
+  }
+}
+
+/** The slot of a stream's ring with what passes `column` in `cycle`, -1 if nothing does. */
+function passingSlot(
+  registers: Registers,
+  ring: StreamRing,
+  direction: Direction,
+  cycle: number,
+  column: number,
+): number {
+  const key = diagonal(direction, cycle, column);
+  const slot = slotOf(key, registers.streamRing);
+  if (ring.keys[slot] !== key) return -1;
+  const born = ring.columns[slot] as number;
+  return (direction === "E" ? born <= column : born >= column) ? slot : -1;
 }
 
 /** The value that passes `column` in `cycle`, undefined if none does. */
@@ -85,12 +133,32 @@ export function takeStream(
   column: number,
 ): ByteVector | undefined {
   const ring = streamRing(registers, chip, direction, stream);
-  const key = diagonal(direction, cycle, column);
-  const slot = slotOf(key, registers.streamRing);
-  if (ring.keys[slot] !== key) return undefined;
-  const born = ring.columns[slot] as number;
-  const passed = direction === "E" ? born <= column : born >= column;
-  return passed ? ring.values[slot] : undefined;
+  const slot = passingSlot(registers, ring, direction, cycle, column);
+  if (slot < 0) return undefined;
+  const splitting = ring.splittings[slot];
+  return splitting === undefined ? ring.values[slot] : planeOf(splitting, ring.planes[slot] as number);
+}
+
+/** The 4-byte lanes that pass on a group as they were put there; undefined where bytes of anything else do. */
+export function takeWhole(
+  registers: Registers,
+  chip: number,
+  direction: Direction,
+  stream: number,
+  cycle: number,
+  column: number,
+): Lanes | undefined {
+  let whole: Splitting | undefined;
+  for (let b = 0; b < 4; b++) {
+    const ring = streamRing(registers, chip, direction, stream + b);
+    const slot = passingSlot(registers, ring, direction, cycle, column);
+    if (slot < 0 || ring.planes[slot] !== b) return undefined;
+    const splitting = ring.splittings[slot];
+    if (splitting === undefined || storedBytes[splitting.type] !== 4) return undefined;
+    if (whole !== undefined && splitting !== whole) return undefined;
+    whole = splitting;
+  }
+  return whole?.lanes;
 }
 
 /** The ALU produces `value` in `cycle`; false if it produces another in the same cycle. */

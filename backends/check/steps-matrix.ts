@@ -1,10 +1,11 @@
 // Matrix plane instructions in the data-flow proof. Protocol violations are told by the schedule checks; here only values matter.
 import { complain, complainTorn, type Execution, type PlaneState, type Step, takePort } from "./execution.ts";
-import { laneKinds, lanesOf, splitLanes } from "./lanes.ts";
-import { putStream } from "./registers.ts";
+import { laneKinds, lanesOf, splittingOf } from "./lanes.ts";
+import { putSplitting } from "./registers.ts";
 import type { Site } from "./report.ts";
 import { modeBytes, putOf, takesOf } from "./sites.ts";
 import { accumulate, loadRow, multiplyTile, newTile, readActivation } from "./tile.ts";
+import { newInts } from "./vectors.ts";
 
 function planeOf(run: Execution, site: Site): PlaneState {
   const key = "plane" in site.unit ? `${site.chip} ${site.unit.plane}` : "";
@@ -77,18 +78,14 @@ export function prepareAccumulate(run: Execution, site: Site): Step | undefined 
   return (repetition, cycle) => {
     const flying = plane.flying.get(cycle);
     plane.flying.delete(cycle);
-    const product = flying ?? lanesOf(new Int32Array(target.lanes), laneKinds.unknown);
+    const product = flying ?? lanesOf(newInts(target.lanes), laneKinds.unknown);
     const index = ins.entry + repetition * ins.stride;
     const before = ins.init ? undefined : plane.entries.get(index);
     const sum = before === undefined ? product : accumulate(before, product);
     plane.entries.set(index, sum);
     if (put === undefined) return;
-    const planes = splitLanes(sum, ins.mode === "int8" ? "i32" : "f32");
-    for (let b = 0; b < planes.length; b++) {
-      const value = planes[b];
-      if (value === undefined) continue;
-      putStream(run.registers, chip, put.direction, put.stream + b, cycle + put.delay, put.column, value);
-    }
+    const splitting = splittingOf(sum, ins.mode === "int8" ? "i32" : "f32");
+    putSplitting(run.registers, chip, put.direction, put.stream, cycle + put.delay, put.column, splitting);
     if (flying === undefined) complain(run, "operand", site, cycle, "emits a sum to which no activation contributed");
   };
 }

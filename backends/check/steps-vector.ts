@@ -11,13 +11,14 @@ import {
   laneKinds,
   lanesOf,
   mixedBytes,
-  splitLanes,
+  splittingOf,
   tagAt,
 } from "./lanes.ts";
 import { applyOperation } from "./meaning.ts";
-import { lastResult, putResult, putStream, takeResult } from "./registers.ts";
+import { lastResult, putResult, putSplitting, putStream, takeResult } from "./registers.ts";
 import type { Site } from "./report.ts";
 import { aluLatency, putOf, streamBytes, takesOf } from "./sites.ts";
+import { newBytes, newInts } from "./vectors.ts";
 
 type Fetch = (cycle: number) => Lanes;
 
@@ -82,18 +83,14 @@ export function prepareAlu(run: Execution, site: Site): Step | undefined {
       complain(run, "operand", site, cycle, `its result comes out in the cycle of another one, ${cycle + latency}`);
     }
     if (put === undefined || ins.output.kind === "none") return;
-    const planes = splitLanes(result, ins.output.type);
-    for (let i = 0; i < planes.length; i++) {
-      const value = planes[i];
-      if (value === undefined) continue;
-      putStream(run.registers, chip, put.direction, put.stream + i, cycle + put.delay, put.column, value);
-    }
+    const splitting = splittingOf(result, ins.output.type);
+    putSplitting(run.registers, chip, put.direction, put.stream, cycle + put.delay, put.column, splitting);
   };
 }
 
 function permuteBytes(bytes: ByteVector, map: Int16Array): ByteVector {
-  const x = new Int32Array(map.length);
-  const tags = new Uint8Array(map.length);
+  const x = newInts(map.length);
+  const tags = newBytes(map.length);
   for (let lane = 0; lane < map.length; lane++) {
     const from = map[lane] as number;
     if (from < 0 || from >= bytes.x.length) continue;

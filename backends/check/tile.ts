@@ -17,6 +17,7 @@ import {
   mixedLanes,
   tagAt,
 } from "./lanes.ts";
+import { newBytes, newInts } from "./vectors.ts";
 
 /** Elements [lane, lane + k) of a byte vector. */
 interface ByteWindow {
@@ -312,7 +313,7 @@ function readInts({ bytes, lane, k }: ByteWindow, out: Float32Array | Float64Arr
 /** All operands concrete: the exact integer sums. */
 function multiplyConcrete(tile: Tile, vector: Float64Array, length: number, lanes: number): Lanes {
   const weights = byteValues(tile);
-  const x = new Int32Array(lanes);
+  const x = newInts(lanes);
   for (let row = 0; row < tile.usedRows; row++) {
     let sum = 0;
     for (let k = 0; k < length; k++) sum += (vector[k] as number) * (weights[row * tile.depth + k] as number);
@@ -324,8 +325,8 @@ function multiplyConcrete(tile: Tile, vector: Float64Array, length: number, lane
 function multiplyBytes(tile: Tile, vector: ByteWindow, lanes: number): Lanes {
   const length = Math.min(vector.k, tile.usedDepth);
   const isConcrete = !isSymbolic(vector);
-  const x = new Int32Array(lanes);
-  const kinds = new Uint8Array(lanes);
+  const x = newInts(lanes);
+  const kinds = newBytes(lanes);
   const unit = tile.symbolic && isConcrete ? unitOf(vector) : -2;
   if (unit > -2) {
     for (let row = 0; unit >= 0 && row < tile.usedRows; row++) {
@@ -355,10 +356,10 @@ function multiplyBytes(tile: Tile, vector: ByteWindow, lanes: number): Lanes {
 export function multiplyTile(tile: Tile, vector: Activation, lanes: number): Lanes {
   if (tile.mode === "int8" || vector.bytes !== undefined || tile.values === undefined) {
     if (tile.mode === "int8" && vector.bytes !== undefined) return multiplyBytes(tile, vector.bytes, lanes);
-    return lanesOf(new Int32Array(lanes), laneKinds.unknown);
+    return lanesOf(newInts(lanes), laneKinds.unknown);
   }
   const length = Math.min(vector.values.length, tile.usedDepth);
-  const x = new Int32Array(lanes);
+  const x = newInts(lanes);
   if (tile.special || vector.special) dotSpecial(tile.values, tile, vector.values, length, x);
   else dotRows(tile.values, tile.depth, tile.usedRows, vector.values, length, x);
   return lanesOf(x, laneKinds.float);
@@ -367,12 +368,12 @@ export function multiplyTile(tile: Tile, vector: Activation, lanes: number): Lan
 /** An accumulator entry and a product. */
 export function accumulate(entry: Lanes, product: Lanes): Lanes {
   const count = entry.x.length;
-  const x = new Int32Array(count);
+  const x = newInts(count);
   if (entry.kind === laneKinds.float && product.kind === laneKinds.float) {
     for (let i = 0; i < count; i++) x[i] = addField(entry.x[i] as number, product.x[i] as number);
     return lanesOf(x, laneKinds.float);
   }
-  const kinds = new Uint8Array(count);
+  const kinds = newBytes(count);
   for (let i = 0; i < count; i++) {
     const [ka, kb] = [kindAt(entry, i), kindAt(product, i)];
     const [a, b] = [entry.x[i] as number, product.x[i] as number];
