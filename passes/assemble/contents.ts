@@ -65,6 +65,9 @@ function fillPart(target: Target, planes: readonly Uint8Array[], storage: Storag
     case "fill":
       for (let v = 0; v < words; v++) for (let lane = 0; lane < lanes; lane++) put(v, lane, content.bits);
       return;
+    case "mask":
+      for (let v = 0; v < words; v++) for (let lane = 0; lane < content.lanes; lane++) put(v, lane, content.bits);
+      return;
     case "tensor": {
       const elements = reader.elements(instance(content.tensor));
       const positions = flatPositions(content.layout);

@@ -130,7 +130,7 @@ export function buildPass(context: LowerContext, unit: Unit, escaped: readonly T
   const sinks: EwSink[] = [];
   for (const id of escaped) {
     for (const type of demands.typesOf(id)) {
-      const home = resultHome(context, id, type, layout, vectors, uniform, demands);
+      const home = resultHome(context, id, type, layout, vectors, uniform, demands, type === "f16" || uniform);
       sinks.push({ op: inside.get(id) as number, access: access(home.storage, walk.vectors), every: 1 });
     }
   }
@@ -155,10 +155,11 @@ export function resultHome(
   vectors: number,
   uniform: boolean,
   demands: Demands,
+  replicated = type === "f16",
 ): Home {
   const tensor = tensorOf(context, id);
   const border = demands.boundaryOut(id) && type === storedTypeOf(tensor) && !uniform && laneDimOf(layout) === standardLaneDim(tensor.shape, context.target.lanes);
-  const home = newHome(context, tensor.name, type, layout, vectors, { uniform, replicated: type === "f16", ...(border ? { boundary: { tensor: id, kind: "out" } } : {}) });
+  const home = newHome(context, tensor.name, type, layout, vectors, { uniform, replicated: replicated && !border, ...(border ? { boundary: { tensor: id, kind: "out" } } : {}) });
   addHome(context, id, home);
   return home;
 }

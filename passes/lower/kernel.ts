@@ -15,7 +15,9 @@ export type ConstContent =
   /** Vector v has 1 in lane v (int8). */
   | { readonly kind: "identity" }
   /** Every lane of every vector has these bits. */
-  | { readonly kind: "fill"; readonly bits: number };
+  | { readonly kind: "fill"; readonly bits: number }
+  /** The first `lanes` lanes of every vector have these bits, the others zero. */
+  | { readonly kind: "mask"; readonly bits: number; readonly lanes: number };
 
 /** An array of vectors in SRAM, cut into parts of `partVectors` that may stand in different columns and banks. */
 export interface Storage {
@@ -26,6 +28,8 @@ export interface Storage {
   readonly partVectors: number;
   /** A copy in each hemisphere, so that the matrix units of both sides read it at the same time. */
   readonly replicated: boolean;
+  /** All parts in one hemisphere: a pass reads several of them in one burst. */
+  readonly oneSided?: boolean;
   readonly content?: ConstContent;
   /** Set on tensors that enter or leave the block: their place is decided outside (part -> location key). */
   readonly boundary?: BoundaryKey;

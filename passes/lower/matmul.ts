@@ -127,9 +127,20 @@ function makeSteps(context: LowerContext, product: Product, lanesRun: LaneRun, b
   });
 }
 
-/** Largest number of moving vectors in one group: accumulator entries, and short enough to spread groups over the engines. */
-function groupLimit(context: LowerContext): number {
-  return Math.min(context.target.mxm.accumulators, 256);
+/** Engines of a mode: tiles that can be at work at the same time. */
+export function engineCount(context: LowerContext, mode: MxmMode): number {
+  return context.target.mxm.planes / (context.target.mxm.modes[mode]?.planesPerTile ?? 1);
+}
+
+/**
+ * Largest number of moving vectors in one group: accumulator entries, and short enough that `tiles` accumulations of `rows` vectors occupy all
+ * engines for about the same time. A tile load stays hidden behind 64 vectors.
+ */
+export function groupLimit(context: LowerContext, mode: MxmMode, tiles: number, rows: number): number {
+  const most = Math.min(context.target.mxm.accumulators, 256);
+  const engines = engineCount(context, mode);
+  if (tiles % engines === 0 || tiles >= 4 * engines || rows < 64) return most;
+  return Math.min(most, Math.max(32, Math.ceil(rows / engines)));
 }
 
 /**
@@ -163,7 +174,7 @@ function makeGroups(context: LowerContext, product: Product, layout: Layout, wal
     const picked = pickPass(pass, positions);
     const accesses = [...picked.sources.flatMap((source) => (source === "sums" ? [] : [{ access: source, every: 1 }])), ...picked.sinks.map((sink) => ({ access: sink.access, every: 1 }))];
     const borders = pieceBorders(context, positions.length, 1, accesses);
-    const limit = groupLimit(context);
+    const limit = groupLimit(context, product.mode, byTile.size, positions.length);
     for (let b = 0; b + 1 < borders.length; b++) {
       const end = borders[b + 1] as number;
       const parts = Math.ceil((end - (borders[b] as number)) / limit);

@@ -4,12 +4,13 @@ import type { GraphNode, TensorId } from "../../ir/graph/graph.ts";
 import type { AluOp } from "../../ir/machine/isa.ts";
 import type { Demands } from "./elementwise.ts";
 import { resultHome } from "./elementwise.ts";
-import { access, addStorage, bytesOf, type Home, homesOf, type LowerContext, storedTypeOf, tensorOf } from "./homes.ts";
-import type { EwPass, MatmulGroup, MatmulStep, StorageId } from "./kernel.ts";
+import { access, addStorage, bytesOf, type Home, homesOf, type LowerContext, newHome, storedTypeOf, tensorOf } from "./homes.ts";
+import type { Access, EwPass, MatmulGroup, MatmulStep, StorageId } from "./kernel.ts";
 import { dimOffsets, type Layout, makeLayout, runsAlongLanes } from "./layout.ts";
 import { pushPasses, slicePass, pieceBorders } from "./passes.ts";
+import { groupLimit } from "./matmul.ts";
 import { laneDimOf, moveTo } from "./request.ts";
-import { laneRuns, type VectorWalk, walkVectors } from "./walk.ts";
+import { followWalk, laneRuns, type VectorWalk, walkVectors } from "./walk.ts";
 
 function reduceOp(node: GraphNode, float: boolean): AluOp {
   switch (node.op) {
@@ -71,7 +72,14 @@ function reduceVectors(context: LowerContext, node: GraphNode, home: Home, deman
     return { op: 0, access: access(out.storage, outWalk.vectors), every: repeats };
   });
   const pass: EwPass = { count: walk.vectors.length, sources: [access(home.storage, walk.vectors)], ops: [{ op, args: [{ kind: "source", source: 0 }, { kind: "self" }], reset: repeats }], sinks };
+  keepTogether(context, home.storage, repeats);
   pushPasses(context, node.op, origins, [pass]);
+}
+
+/** A running result over more vectors than one part holds reads all of them in one burst, which comes from one side. */
+function keepTogether(context: LowerContext, id: StorageId, repeats: number): void {
+  const storage = context.storages[id];
+  if (storage !== undefined && storage.partVectors % repeats !== 0) context.storages[id] = { ...storage, oneSided: true };
 }
 
 const vectorStep = (layout: Layout, d: number): number => Math.max(0, ...(layout.dims[d] ?? []).map((digit) => digit.vector));
@@ -92,6 +100,11 @@ function sumLanes(context: LowerContext, node: GraphNode, home: Home, demands: D
   const spec = context.target.mxm.modes.fp32;
   invariant(spec !== undefined, "the target has an fp32 mode");
   const laneDim = laneDimOf(home.layout);
+  const joined = joinBlocks(context, home, laneDim, origins);
+  if (joined !== undefined) {
+    sumLanes(context, node, joined, demands, origins);
+    return;
+  }
   const otherAxes = axes.filter((axis) => axis !== laneDim && (home.layout.shape[axis] as number) > 1);
   const { layout, vectors } = makeLayout(tensorOf(context, id).shape, -1, context.target.lanes);
   const walk = walkVectors(layout);
@@ -99,9 +112,10 @@ function sumLanes(context: LowerContext, node: GraphNode, home: Home, demands: D
   const ones = onesStorage(context);
   const runs = laneRuns(home.layout, laneDim, spec.tileK);
   const offsets = crossOffsets(home.layout, otherAxes);
-  const sinks = demands.typesOf(id).map((type) => ({ op: 0, access: access(resultHome(context, id, type, layout, vectors, true, demands).storage, walk.vectors), every: 1 }));
-  const pass: EwPass = { count: walk.vectors.length, sources: ["sums"], ops: [{ op: "mov", args: [{ kind: "source", source: 0 }], reset: 0 }], sinks };
-  const limit = Math.min(context.target.mxm.accumulators, 256);
+  const sinks = demands.typesOf(id).map((type) => ({ op: 0, access: access(resultHome(context, id, type, layout, vectors, true, demands, true).storage, walk.vectors), every: 1 }));
+  const plain: EwPass = { count: walk.vectors.length, sources: ["sums"], ops: [{ op: "mov", args: [{ kind: "source", source: 0 }], reset: 0 }], sinks };
+  const pass = plain;
+  const limit = groupLimit(context, "fp32", 1, pass.count);
   const borders = pieceBorders(context, pass.count, 1, sinks.map((sink) => ({ access: sink.access, every: 1 })));
   const groups: MatmulGroup[] = [];
   for (let b = 0; b + 1 < borders.length; b++) {
@@ -117,6 +131,57 @@ function sumLanes(context: LowerContext, node: GraphNode, home: Home, demands: D
     }
   }
   context.kernels.push({ kind: "matmul", name: node.op, origins, mode: "fp32", groups });
+}
+
+/** Most lane blocks that one pass adds up. */
+const joinedAtOnce = 4;
+
+/**
+ * A home whose lane blocks are added to one vector a row, so that the product with ones has fewer steps; undefined where there is one block or
+ * too many. Lanes of the last block that hold nothing are masked.
+ */
+function joinBlocks(context: LowerContext, home: Home, laneDim: number, origins: readonly number[]): Home | undefined {
+  const { lanes } = context.target;
+  const runs = laneRuns(home.layout, laneDim, lanes);
+  if (runs.length < 2 || runs.length > joinedAtOnce || runs.some((run) => run.lane !== runs[0]?.lane)) return undefined;
+  const last = runs[runs.length - 1];
+  const full = runs[0]?.length as number;
+  const size = home.layout.shape[laneDim] as number;
+  const shape = home.layout.shape.map((extent, d) => (d === laneDim ? full : extent));
+  const made = makeLayout(shape, laneDim, lanes);
+  if (last === undefined || (runs[0]?.lane ?? 0) !== 0) return undefined;
+  const to = newHome(context, "joined", "f32", made.layout, made.vectors, { replicated: true });
+  const walk = walkVectors(made.layout);
+  const first = home.layout.dims.map((digits, d) => (d === laneDim ? digits.filter((digit) => digit.lane !== 0) : digits));
+  const base = followWalk(walk, { ...home.layout, shape, dims: first });
+  const sources: Access[] = runs.map((run) => access(home.storage, base.map((v) => v + run.vector)));
+  const ops: EwPass["ops"][number][] = [];
+  const masked = last.length < full;
+  if (masked) sources.push(access(maskStorage(context, last.length), new Int32Array(base.length)));
+  const args = runs.map((_, i): EwPass["ops"][number]["args"][number] => ({ kind: "source", source: i }));
+  if (masked) {
+    ops.push({ op: "select", args: [{ kind: "source", source: runs.length }, { kind: "source", source: runs.length - 1 }, { kind: "immediate", bits: 0 }], reset: 0 });
+    args[runs.length - 1] = { kind: "op", op: 0 };
+  }
+  while (args.length > 1) {
+    const [a, b] = args.splice(0, 2);
+    if (a === undefined || b === undefined) break;
+    ops.push({ op: "add", args: [a, b], reset: 0 });
+    args.push({ kind: "op", op: ops.length - 1 });
+  }
+  invariant(size > full, "a lane dimension in several blocks is longer than one");
+  pushPasses(context, "join blocks", origins, [{ count: base.length, sources, ops, sinks: [{ op: ops.length - 1, access: access(to.storage, walk.vectors), every: 1 }] }]);
+  return to;
+}
+
+/** A vector with int32 1 in its first lanes. */
+function maskStorage(context: LowerContext, count: number): StorageId {
+  const key = `mask:${count}`;
+  const known = context.constants.get(key);
+  if (known !== undefined) return known;
+  const id = addStorage(context, { name: "mask", type: "i32", vectors: 1, partVectors: 1, replicated: false, content: { kind: "mask", bits: 1, lanes: count } });
+  context.constants.set(key, id);
+  return id;
 }
 
 /** First vector (index 0 of the reduced dims) for every result position. */

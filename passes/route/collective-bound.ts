@@ -91,7 +91,10 @@ function* cuts(ranks: number): Generator<Uint8Array> {
   }
 }
 
-function cutLoad(problem: CollectiveProblem, inside: Uint8Array): { readonly demand: number; readonly capacity: number } {
+function cutLoad(
+  problem: CollectiveProblem,
+  inside: Uint8Array,
+): { readonly demand: number; readonly capacity: number } {
   const isIn = (rank: number): boolean => inside[rank] === 1;
   let demand = 0;
   for (const { sources, destinations } of problem.blocks) {

@@ -80,7 +80,8 @@ export function verifyCollective(problem: CollectiveProblem): readonly string[] 
     if (!Number.isInteger(perRound) || perRound < 1) faults.push(`link ${i} moves ${perRound} chunks a round`);
   });
   groups.forEach((group, g) => {
-    if (!group.links.every((link) => links[link] !== undefined)) faults.push(`group ${g} names a link that is not there`);
+    if (!group.links.every((link) => links[link] !== undefined))
+      faults.push(`group ${g} names a link that is not there`);
     if (!Number.isInteger(group.perRound) || group.perRound < 1)
       faults.push(`group ${g} moves ${group.perRound} chunks a round`);
   });

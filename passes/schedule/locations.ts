@@ -70,7 +70,7 @@ export function locatePart(state: ScheduleState, storage: Storage, part: number,
     content: { kind: "part", storage: storage.id, part },
   });
   entry.buffers[copy] = buffer;
-  if (!storage.replicated && state.side[storage.id] === undefined) state.side[storage.id] = location.hemisphere;
+  if (storage.oneSided === true && state.side[storage.id] === undefined) state.side[storage.id] = location.hemisphere;
   return buffer;
 }
 

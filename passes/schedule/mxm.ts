@@ -42,12 +42,28 @@ function scheduleGroup(state: ScheduleState, mode: MxmMode, group: MatmulGroup, 
   const spec = specOf(state, mode);
   const planes = planesOf(state, mode, plane);
   group.steps.forEach((step, k) => {
-    const loaded = placeLoad(state, mode, step.stationary[0] as Stationary, plane, group.count);
-    const activateFrom = install(state, mode, planes, plane, loaded);
+    const activateFrom = ensureTile(state, mode, step.stationary[0] as Stationary, planes, plane, group.count);
     const last = k === group.steps.length - 1;
     const start = last ? placeLastStep(state, mode, group, step, plane, k === 0, activateFrom) : placeStep(state, mode, group.count, step, plane, k === 0, activateFrom);
     for (const p of planes) (state.engines[p] as { lastActivate: number }).lastActivate = start + span(group.count, spec.vectorPeriod) - 1 + (spec.vectorPeriod - 1);
   });
+}
+
+/** Loads and installs a tile unless it is in use already; gives the first cycle at which ABC may issue. */
+function ensureTile(state: ScheduleState, mode: MxmMode, stationary: Stationary, planes: readonly number[], plane: number, count: number): number {
+  const key = stationaryKey(state, mode, stationary);
+  if (key !== "" && planes.every((p) => state.engines[p]?.installed === key)) return busyUntil(state, planes) + 1;
+  const from = install(state, mode, planes, plane, placeLoad(state, mode, stationary, plane, count));
+  for (const p of planes) (state.engines[p] as { installed: string }).installed = key;
+  return from;
+}
+
+/** Equal for tiles with equal contents; empty for tiles made of computed rows. */
+function stationaryKey(state: ScheduleState, mode: MxmMode, stationary: Stationary): string {
+  if (stationary.kind === "const") return `${stationary.row}/${tileKey({ kind: "const", tile: stationary.tile, mode, stripes: 0 })}`;
+  const content = storageById(state, stationary.window.access.storage).content;
+  if (content?.kind !== "fill") return "";
+  return `${stationary.row}/${tileKey({ kind: "fill", bits: content.bits, k: stationary.window.k, mode, stripes: 0 })}/${stationary.window.access.vectors.length}`;
 }
 
 /** Issues IW as early as the tile in use allows; gives the first cycle at which ABC may issue. */
@@ -55,7 +71,7 @@ function install(state: ScheduleState, mode: MxmMode, planes: readonly number[],
   const { lw, iw } = state.target.mxm.latency;
   const cycle = Math.max(loadEnd + lw, busyUntil(state, planes) + 1, loadEnd + 1);
   emitBurst(state, { kind: "mxmLoad", plane }, { op: "iw", cycle, count: 1, period: 1, mode });
-  for (const p of planes) (state.engines[p] as { loadFree: number }).loadFree = cycle + 1;
+  for (const p of planes) Object.assign(state.engines[p] as object, { loadFree: cycle + 1, installed: "" });
   return cycle + iw;
 }
 

@@ -60,6 +60,8 @@ export interface EngineState {
   /** Cycle after the last IW issue; the next LW may issue then. */
   loadFree: number;
   lastActivate: number;
+  /** What the tile in use holds, where that is a constant. */
+  installed: string;
 }
 
 export interface ScheduleState {
@@ -106,7 +108,7 @@ export function newScheduleState(target: Target, storages: readonly Storage[], t
     side: [],
     buffers: [],
     bursts: [],
-    engines: Array.from({ length: target.mxm.planes }, () => ({ loadFree: 0, lastActivate: -1 })),
+    engines: Array.from({ length: target.mxm.planes }, () => ({ loadFree: 0, lastActivate: -1, installed: "" })),
     together,
     load: new Array(2 * memColumnsPerHemisphere(target) * 2).fill(0),
     tiles: new Map(),

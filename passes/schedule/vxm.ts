@@ -57,7 +57,7 @@ interface SinkPlace {
  * Adds a pass to a template: element i is at the VXM column at offset `at` + i * period. `sums`: the stream group that carries source 0 of an
  * epilogue. `places` says where each sink's part stands.
  */
-function addPass(builder: TemplateBuilder, pass: EwPass, at: number, period: number, sums: SumsSource | undefined, places: readonly SinkPlace[]): void {
+function addPass(builder: TemplateBuilder, pass: EwPass, at: number, period: number, sums: SumsSource | undefined, places: readonly SinkPlace[], copy: 0 | 1): void {
   const { state } = builder;
   const { target, resources } = state;
   const column = vxmColumn(target);
@@ -69,8 +69,8 @@ function addPass(builder: TemplateBuilder, pass: EwPass, at: number, period: num
       return { ...sums, type: "f32" };
     }
     const storage = storageById(state, source.storage);
-    const side = sideOf(state, source);
-    const plan = addRead(builder, source, column, side === "W" ? "E" : "W", at, period);
+    const side: Hemisphere = storage.replicated ? (copy === 0 ? "W" : "E") : sideOf(state, source);
+    const plan = addRead(builder, source, column, side === "W" ? "E" : "W", at, period, side);
     return { ...plan, type: storage.type };
   });
   const offsets = issueOffsets(target, ops);
@@ -189,12 +189,18 @@ export function placePass(state: ScheduleState, pass: EwPass, period: number, fr
   });
   const places = [...known];
   let best: { builder: TemplateBuilder; placed: Placed } | undefined;
+  const hasCopies = pass.sources.some((source) => source !== "sums" && storageById(state, source.storage).replicated);
   const build = (): { builder: TemplateBuilder; placed: Placed | undefined } => {
-    const builder = newTemplate(state);
-    const { at, sums } = around(builder);
-    addPass(builder, pass, at, period, sums, places);
-    if (conflictsWithItself(builder)) return { builder, placed: undefined };
-    return { builder, placed: tryPlace(builder, from, best?.placed.start) };
+    let found: { builder: TemplateBuilder; placed: Placed | undefined } | undefined;
+    for (const copy of hasCopies ? ([0, 1] as const) : ([0] as const)) {
+      const builder = newTemplate(state);
+      const { at, sums } = around(builder);
+      addPass(builder, pass, at, period, sums, places, copy);
+      const limit = found?.placed?.start ?? best?.placed.start;
+      const placed = conflictsWithItself(builder) ? undefined : tryPlace(builder, from, limit);
+      if (found === undefined || (placed !== undefined && (found.placed === undefined || placed.start < found.placed.start))) found = { builder, placed };
+    }
+    return found as { builder: TemplateBuilder; placed: Placed | undefined };
   };
   const open = places.map((place, i) => (place.buffer === undefined && place.location === undefined ? i : -1)).filter((i) => i >= 0);
   for (const i of open) {
@@ -249,7 +255,7 @@ function clashingSources(state: ScheduleState, pass: EwPass): number | undefined
   }
   for (let i = 0; i < pass.sources.length; i++) {
     const source = pass.sources[i];
-    if (source === undefined || source === "sums") continue;
+    if (source === undefined || source === "sums" || storageById(state, source.storage).replicated) continue;
     const per = storageById(state, source.storage).partVectors;
     for (const part of new Set(Array.from(source.vectors, (v) => Math.floor(v / per)))) {
       const buffer = bufferFor(state, source.storage, part);
