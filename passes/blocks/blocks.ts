@@ -209,6 +209,7 @@ function makeBlock(graph: Graph, roots: Roots, own: readonly GraphNode[], index:
     add(node);
   }
   const outputs = blockOutputs(graph, roots, own, index, owner, add);
+  if (index === 0) outputs.push(...passedThrough(graph, roots, name, add));
   return { index, nodes, inputs, outputs, constants, tensors, form: `${text.join("\n")}\n-> ${outputs.map(name).join()}`, ...(layer === undefined ? {} : { layer }) };
 }
 
@@ -227,6 +228,19 @@ function blockOutputs(graph: Graph, roots: Roots, own: readonly GraphNode[], ind
     if (!outputs.includes(output.tensor)) outputs.push(output.tensor);
   }
   return outputs;
+}
+
+/** Graph outputs that no node makes: views of graph inputs are moved by the first block, inputs that are outputs get their place there. */
+function passedThrough(graph: Graph, roots: Roots, name: (id: TensorId) => string, add: (node: GraphNode) => void): TensorId[] {
+  const views = new Set<TensorId>();
+  for (const { tensor } of graph.outputs) {
+    const root = roots.rootOf(tensor);
+    if (roots.producer.has(root) || graph.tensors[tensor]?.data !== undefined) continue;
+    for (const view of viewsBehind(tensor, roots)) add(view);
+    if (tensor === root) name(tensor);
+    else views.add(tensor);
+  }
+  return [...views];
 }
 
 /** The tensor of `block` that corresponds to `id` of `first`, a block of the same class. */
