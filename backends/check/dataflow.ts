@@ -16,6 +16,7 @@ import { countChecked, type Findings, type Site, violate } from "./report.ts";
 import { prepareAccumulate, prepareActivate, prepareInstall, prepareLoad } from "./steps-matrix.ts";
 import { prepareGather, prepareRead, prepareScatter, prepareWrite } from "./steps-memory.ts";
 import { prepareAlu, preparePermute, prepareReceive, prepareSend } from "./steps-vector.ts";
+import { chipWindows, type Window } from "./windows.ts";
 
 type Prepare = (run: Execution, site: Site) => Step | undefined;
 
@@ -70,13 +71,24 @@ function mergedLives(findings: Findings, run: Execution, lives: readonly WordLif
   return [{ from, until, entry: first.entry }];
 }
 
+/** Lives in one word, latest first; a bound input is there from the start of its chip's window on. */
+function livesOf(run: Execution, lives: readonly WordLife[], window: Window | undefined): readonly WordLife[] {
+  const { writer } = run.memory.columns;
+  return lives.map((life) =>
+    writer[life.entry] === -1 && window !== undefined
+      ? { ...life, from: window.start, until: Math.max(life.until, window.start + 1) }
+      : life,
+  );
+}
+
 /** `overlap` of words: what a token keeps in a word is gone before the next token's value lands there. */
-function checkWordOverlap(findings: Findings, run: Execution): void {
+function checkWordOverlap(findings: Findings, run: Execution, windows: readonly Window[]): void {
   const interval = findings.program.initiationIntervalCycles;
   const told = new Set<string>();
   const { symbol, writer } = run.memory.columns;
-  visitLives(run.memory, (slice, word, lives) => {
+  visitLives(run.memory, (slice, word, found) => {
     countChecked(findings, "overlap");
+    const lives = livesOf(run, found, windows[slice.chip]);
     const first = lives[lives.length - 1];
     const last = lives.reduce((most, life) => Math.max(most, life.until), 0);
     if (first === undefined || last - first.from <= interval) return;
@@ -131,6 +143,7 @@ export function checkDataflow(
     steps.get(site.id)?.(repetition, cycle);
   });
   countChecked(findings, "operand", issues);
-  checkOutputs(findings, run.memory, sites, graphOutputs(findings, run, inputs), latency);
-  if (overlapsTokens(findings, latency)) checkWordOverlap(findings, run);
+  const windows = chipWindows(program, good, latency);
+  checkOutputs(findings, run.memory, sites, graphOutputs(findings, run, inputs), windows);
+  if (overlapsTokens(findings, latency)) checkWordOverlap(findings, run, windows);
 }

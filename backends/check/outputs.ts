@@ -7,6 +7,7 @@ import { roundToHalf } from "./meaning.ts";
 import { type Memory, noteRead, settle, sliceOf, wordState } from "./memory.ts";
 import { stripesOf, visitPlacement } from "./placements.ts";
 import { countChecked, type Findings, nodeOf, type Site, violate } from "./report.ts";
+import type { Window } from "./windows.ts";
 
 interface Word {
   readonly value: ByteVector;
@@ -134,13 +135,13 @@ function reportMismatches(
   });
 }
 
-/** Compares all outputs in memory after the last write with `expected`. */
+/** Compares all outputs in memory after the last write with `expected`; the host reads them when their chip is done. */
 export function checkOutputs(
   findings: Findings,
   memory: Memory,
   sites: readonly Site[],
   expected: ReadonlyMap<number, Lanes>,
-  latency: number,
+  windows: readonly Window[],
 ): void {
   const program: Program = findings.program;
   for (const binding of program.bindings) {
@@ -156,7 +157,7 @@ export function checkOutputs(
         tensor.shape,
         expectedLanes(value, placement.type),
         isFloat,
-        latency - 1,
+        (windows[placement.chip]?.end ?? 1) - 1,
         found,
       );
     }
