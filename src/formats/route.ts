@@ -1,0 +1,133 @@
+// `lpuc route` without its command line: text of a routing problem in, an answer for people and one for machines out. Pure; must not know files,
+// streams, how options are spelt, or exit codes.
+import type { CollectiveSolution } from "../../passes/route/collective-problem.ts";
+import { type CollectiveObjective, solveCollective } from "../../passes/route/collective-solve.ts";
+import { type CollectiveInstance, looksLikeCollective, readCollective } from "./collective-instance.ts";
+import { type Fault, parseJson } from "./json-value.ts";
+
+export type RouteOptions = {
+  /** Equal parts a block of a collective is cut into; the number with the least rounds a part where absent. */
+  readonly chunks?: number;
+  readonly objective?: CollectiveObjective;
+  /** At most so many steps of a collective. */
+  readonly steps?: number;
+  /** Inner steps of search. */
+  readonly budget?: number;
+};
+
+export type RouteAnswer =
+  | {
+      readonly ok: true;
+      /** False where something cannot be routed; `json` and `text` then say what. */
+      readonly isRouted: boolean;
+      readonly json: Readonly<Record<string, unknown>>;
+      readonly text: string;
+    }
+  | { readonly ok: false; readonly faults: readonly Fault[] };
+
+const SCHEMA = "lpuc.route/1";
+
+/** Reads a collective instance or demands, in JSON. */
+export function runRoute(text: string, options: RouteOptions = {}): RouteAnswer {
+  const faults = checkOptions(options);
+  if (faults.length > 0) return { ok: false, faults };
+  const parsed = parseJson(text);
+  if (!parsed.ok) return parsed;
+  if (looksLikeCollective(parsed.value)) {
+    const instance = readCollective(parsed.value);
+    return instance.ok ? answerCollective(instance.value, options) : instance;
+  }
+  const message = "expected a collective (links_dst_src, pre, post)";
+  return { ok: false, faults: [{ path: "", message }] };
+}
+
+function checkOptions({ chunks = 1, steps = 1, budget = 1 }: RouteOptions): readonly Fault[] {
+  const faults: Fault[] = [];
+  if (!Number.isSafeInteger(chunks) || chunks < 1 || chunks > 1024)
+    faults.push({ path: "chunks", message: `${chunks} is no number of chunks` });
+  if (!Number.isSafeInteger(steps) || steps < 1)
+    faults.push({ path: "steps", message: `${steps} is no number of steps` });
+  if (!(budget >= 1)) faults.push({ path: "budget", message: `${budget} is no budget` });
+  return faults;
+}
+
+function answerCollective(instance: CollectiveInstance, options: RouteOptions): RouteAnswer {
+  const { topology, collective, problem } = instance;
+  const { ranks, links, blocks } = problem;
+  const objective = options.objective ?? "latency";
+  const heading = `${collective} on ${topology}: ${ranks} ranks, ${links.length} links, ${blocks.length} blocks`;
+  const common = {
+    schema: SCHEMA,
+    format: "collective",
+    topology,
+    collective,
+    ranks,
+    blocks: blocks.length,
+    objective,
+  };
+  const solution = solveCollective(problem, options);
+  if (solution.kind === "unreachable") {
+    const { block, destination } = solution;
+    const text = `${heading}\nblock ${block} cannot reach rank ${destination}\n`;
+    return { ok: true, isRouted: false, json: { ...common, routed: false, block, destination }, text };
+  }
+  const { schedule, steps, rounds, bounds, workUnits } = solution;
+  const { chunks } = schedule;
+  const { numerator, denominator } = bounds.roundsPerChunk;
+  const lowerBound = {
+    steps: bounds.steps,
+    roundsPerChunk: fraction(numerator, denominator),
+    rounds: Math.ceil((numerator * chunks) / denominator),
+    reason: bounds.reason,
+  };
+  const gap = numerator === 0 ? 0 : (rounds * denominator) / (numerator * chunks) - 1;
+  const utilisation = linkUtilisation(instance, solution);
+  const stepLists = schedule.steps.map((step) => ({
+    rounds: step.rounds,
+    sends: step.sends.map(({ chunk, link }) => [chunk, links[link]?.from ?? -1, links[link]?.to ?? -1]),
+    ...(problem.isCombining ? { isAdded: step.sends.map(({ isAdded }) => isAdded) } : {}),
+  }));
+  const json = {
+    ...common,
+    routed: true,
+    chunks,
+    steps,
+    rounds,
+    roundsPerChunk: fraction(rounds, chunks),
+    lowerBound,
+    gap,
+    stepsOverBound: steps - bounds.steps,
+    utilisation,
+    schedule: stepLists,
+    workUnits,
+  };
+  const lines = [
+    heading,
+    `${chunks} chunks a block, ${steps} steps (lower bound ${bounds.steps}), ${rounds} rounds`,
+    `${fraction(rounds, chunks)} rounds a chunk, lower bound ${lowerBound.roundsPerChunk} (${bounds.reason}): ${gapText(gap)}`,
+    `links are busy ${(utilisation * 100).toFixed(1)} % of the rounds`,
+    ...stepLists.map(({ rounds: count, sends }, i) => {
+      const list = sends.map(([chunk, from, to]) => `${chunk}:${from}>${to}`);
+      return `step ${i}, ${count} rounds: ${list.join(" ")}`;
+    }),
+  ];
+  return { ok: true, isRouted: true, json, text: `${lines.join("\n")}\n` };
+}
+
+function gapText(gap: number): string {
+  return gap === 0 ? "bandwidth-optimal" : `at most ${(gap * 100).toFixed(2)} % above the optimum`;
+}
+
+/** Share of all slots of all links that carry a chunk. */
+function linkUtilisation({ problem }: CollectiveInstance, { schedule, rounds }: CollectiveSolution): number {
+  const slots = rounds * problem.links.reduce((sum, link) => sum + link.perRound, 0);
+  const sends = schedule.steps.reduce((sum, step) => sum + step.sends.length, 0);
+  return slots === 0 ? 0 : sends / slots;
+}
+
+function fraction(numerator: number, denominator: number): string {
+  let [x, y] = [numerator, denominator];
+  while (y !== 0) [x, y] = [y, x % y];
+  const divisor = x || 1;
+  return denominator === divisor ? `${numerator / divisor}` : `${numerator / divisor}/${denominator / divisor}`;
+}
