@@ -10,6 +10,7 @@ import type { Target } from "../../ir/target/target.ts";
 import { type Topology } from "../../ir/target/topology.ts";
 import { type BlockChain, correspondence } from "../blocks/blocks.ts";
 import { storedTypeOf } from "../lower/homes.ts";
+import type { Layout } from "../lower/layout.ts";
 import { type BorderTensor, borderTensor } from "./borders.ts";
 import { partPlacements } from "./boxes.ts";
 import { type BlockInstance, type BorderUse, bufferAddress, type ChipMemory, imageSegments, isPersistent, planChipMemory, storageOfBuffer } from "./chip-memory.ts";
@@ -336,7 +337,7 @@ function collectConstants(input: AssemblyInput, instance: BlockInstance, memory:
       if (storage?.content?.kind !== "tensor") continue;
       const id = tensors.get(storage.content.tensor) as TensorId;
       const from = buffer.content.part * storage.partVectors;
-      add(id, `${storage.type}:${storage.id}`, partPlacements(storage.content.layout, from, from + buffer.words, { chip, type: storage.type, pack: 0, slices, address }));
+      add(id, `${storage.type}:${storage.id}`, partPlacements(ownPart(storage.content.layout, graph.tensors[id]?.shape ?? []), from, from + buffer.words, { chip, type: storage.type, pack: 0, slices, address }));
     }
   }
   for (const [id, groups] of fresh) {
@@ -346,6 +347,9 @@ function collectConstants(input: AssemblyInput, instance: BlockInstance, memory:
     if (widest !== undefined) constants.set(id, widest[1]);
   }
 }
+
+/** The layout of a constant without the repetitions of its size-1 dims. */
+const ownPart = (layout: Layout, shape: readonly number[]): Layout => ({ ...layout, shape, dims: layout.dims.map((digits, d) => (shape[d] === 1 ? [] : digits)) });
 
 function tilePlacement(
   tile: { readonly byRows: boolean; readonly batch: number; readonly k0: number; readonly k: number; readonly n0: number; readonly rows: number },

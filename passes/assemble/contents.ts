@@ -43,11 +43,11 @@ function storedBits(raw: number, type: StoredType): number {
 export function bufferBytes(target: Target, buffer: Buffer, storage: Storage | undefined, reader: ConstantReader, instance: (id: TensorId) => TensorId, graph: Graph): Uint8Array[] {
   const planes = buffer.slices.map(() => new Uint8Array(buffer.words * target.lanes));
   if (buffer.content.kind === "tile") fillTile(target, planes, buffer.content.tile, reader, instance, graph);
-  else if (storage?.content !== undefined) fillPart(target, planes, storage, buffer.content.part, reader, instance);
+  else if (storage?.content !== undefined) fillPart(target, planes, storage, buffer.content.part, reader, instance, graph);
   return planes;
 }
 
-function fillPart(target: Target, planes: readonly Uint8Array[], storage: Storage, part: number, reader: ConstantReader, instance: (id: TensorId) => TensorId): void {
+function fillPart(target: Target, planes: readonly Uint8Array[], storage: Storage, part: number, reader: ConstantReader, instance: (id: TensorId) => TensorId, graph: Graph): void {
   const { lanes } = target;
   const first = part * storage.partVectors;
   const words = (planes[0] as Uint8Array).length / lanes;
@@ -69,17 +69,30 @@ function fillPart(target: Target, planes: readonly Uint8Array[], storage: Storag
       for (let v = 0; v < words; v++) for (let lane = 0; lane < content.lanes; lane++) put(v, lane, content.bits);
       return;
     case "tensor": {
-      const elements = reader.elements(instance(content.tensor));
+      const id = instance(content.tensor);
+      const elements = reader.elements(id);
       const positions = flatPositions(content.layout);
+      const indices = repeatedIndices(graph.tensors[id]?.shape ?? [], content.layout.shape);
       for (let e = 0; e < positions.vectors.length; e++) {
         const vector = (positions.vectors[e] as number) - first;
         if (vector < 0 || vector >= words) continue;
-        const bits = storedBits(elements[e] as number, storage.type);
+        const bits = storedBits(elements[indices[e] as number] as number, storage.type);
         if (!content.uniform) put(vector, positions.lanes[e] as number, bits);
         else for (let lane = 0; lane < lanes; lane++) put(vector, lane, bits);
       }
     }
   }
+}
+
+/** Element of a tensor for every element of the shape its size-1 dims are repeated to. */
+function repeatedIndices(shape: readonly number[], repeated: readonly number[]): Int32Array {
+  let step = 1;
+  const dims = shape.map(() => [] as { size: number; vector: number; lane: number }[]);
+  for (let d = shape.length - 1; d >= 0; d--) {
+    dims[d] = [{ size: repeated[d] as number, vector: shape[d] === 1 ? 0 : step, lane: 0 }];
+    step *= shape[d] as number;
+  }
+  return flatPositions({ shape: repeated, dims, vector: 0, lane: 0 }).vectors;
 }
 
 const tileType = { fp16: "f16", fp32: "f32", int8: "i8" } as const;

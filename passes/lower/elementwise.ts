@@ -4,7 +4,7 @@ import type { GraphNode, TensorId } from "../../ir/graph/graph.ts";
 import type { AluOp } from "../../ir/machine/isa.ts";
 import { access, addHome, freshHome, type Home, type LowerContext, newHome, storedTypeOf, tensorOf } from "./homes.ts";
 import type { EwArg, EwOp, EwPass, EwSink } from "./kernel.ts";
-import { type Layout, makeLayout, runsAlongLanes } from "./layout.ts";
+import { choiceLayout, type Layout, runsAlongLanes } from "./layout.ts";
 import { laneDimOf, isConstant, requestForPass } from "./request.ts";
 import { isScalarConstant, type Unit } from "./units.ts";
 import { followWalk, laneCompatible, type VectorWalk, walkVectors } from "./walk.ts";
@@ -81,7 +81,7 @@ function resultLayout(context: LowerContext, unit: Unit, sources: readonly Tenso
   const shape = tensorOf(context, id).shape;
   const laneDim = context.laneDims.get(id) ?? shape.length - 1;
   const flat = laneDim < 0 || shape[laneDim] === 1;
-  const made = makeLayout(shape, flat ? -1 : laneDim, context.target.lanes);
+  const made = choiceLayout(shape, flat ? -1 : laneDim, context.target.lanes);
   const uniform =
     flat &&
     unit.fed === undefined &&

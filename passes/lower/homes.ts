@@ -81,13 +81,13 @@ export function newHome(
   type: StoredType,
   layout: Layout,
   vectors: number,
-  options: { uniform?: boolean; replicated?: boolean; boundary?: BoundaryKey; content?: ConstContent } = {},
+  options: { uniform?: boolean; replicated?: boolean; boundary?: BoundaryKey; content?: ConstContent; partVectors?: number } = {},
 ): Home {
   const storage = addStorage(context, {
     name,
     type,
     vectors,
-    partVectors: partVectorsOf(layout, vectors, context.target),
+    partVectors: options.partVectors ?? partVectorsOf(layout, vectors, context.target),
     replicated: options.replicated ?? false,
     ...(options.content ? { content: options.content } : {}),
     ...(options.boundary ? { boundary: options.boundary } : {}),

@@ -1,13 +1,13 @@
 // Layout choice for a whole block: which dimension of every computed tensor runs along the lanes. Coordinate descent over units with the
 // cost of the movements (transpositions, lane permutations) that a choice would need.
 import { elementCount, type Graph, type GraphNode, type TensorId } from "../../ir/graph/graph.ts";
-import type { Target } from "../../ir/target/target.ts";
+import type { MxmMode, Target } from "../../ir/target/target.ts";
 import { standardLaneDim } from "./elementwise.ts";
 import { type Home, isView, viewLayout } from "./homes.ts";
 import type { StorageId } from "./kernel.ts";
-import { type Layout, makeLayout, runsAlongLanes } from "./layout.ts";
+import { choiceLayout, type Layout, packsHeads, runsAlongLanes } from "./layout.ts";
 import type { Unit, UnitPlan } from "./units.ts";
-import { laneCompatible } from "./walk.ts";
+import { laneCompatible, laneRuns } from "./walk.ts";
 
 interface Chooser {
   readonly graph: Graph;
@@ -40,13 +40,22 @@ function virtualHome(chooser: Chooser, id: TensorId): Home | "constant" | undefi
   const shape = shapeOf(chooser, id);
   const laneDim = chooser.chosen.get(id) ?? standardLaneDim(shape, chooser.target.lanes);
   const uniform = laneDim < 0 || shape[laneDim] === 1;
-  return { storage: 0 as StorageId, type: "f32", layout: makeLayout(shape, laneDim, chooser.target.lanes).layout, uniform };
+  return { storage: 0 as StorageId, type: "f32", layout: choiceLayout(shape, laneDim, chooser.target.lanes).layout, uniform };
 }
 
 /** A matmul operand as it is wanted: K along lanes, rows not; batch dims may share the lanes. */
 const operandFits = (layout: Layout, kDim: number): boolean =>
   layout.dims.every((digits, d) => d < layout.shape.length - 2 || (d === kDim ? layout.shape[d] === 1 || runsAlongLanes(digits) : !runsAlongLanes(digits)));
 const onlyLaneDim = (layout: Layout, d: number): boolean => layout.dims.every((digits, i) => (i === d ? layout.shape[i] === 1 || runsAlongLanes(digits) : !runsAlongLanes(digits)));
+
+/** Cycles for steps beyond the fewest: lanes that hold short pieces of K. */
+function extraSteps(chooser: Chooser, layout: Layout, kDim: number, node: GraphNode): number {
+  const tileK = chooser.target.mxm.modes[node.attrs.precision as MxmMode]?.tileK ?? chooser.target.lanes;
+  const runs = laneRuns(layout, kDim, tileK).length;
+  const out = shapeOf(chooser, node.outputs[0] as TensorId);
+  const steps = runs - Math.ceil((layout.shape[kDim] as number) / tileK);
+  return (steps * elementCount(out)) / Math.min(chooser.target.lanes, out[out.length - 1] as number) / 2;
+}
 
 /** Cost of reading tensor `id` as an operand of `node`. */
 function readCost(chooser: Chooser, id: TensorId, node: GraphNode): number {
@@ -58,7 +67,7 @@ function readCost(chooser: Chooser, id: TensorId, node: GraphNode): number {
   switch (node.op) {
     case "matmul": {
       const kDim = node.inputs[0] === id ? rank - 1 : rank - 2;
-      return operandFits(home.layout, kDim) ? 0 : cost;
+      return operandFits(home.layout, kDim) ? extraSteps(chooser, home.layout, kDim, node) : cost;
     }
     case "reduceSum":
     case "reduceMax":
@@ -128,7 +137,7 @@ function unitCost(chooser: Chooser, unit: Unit): number {
   if (matmul !== undefined) {
     const out = shapeOf(chooser, matmul.outputs[0] as TensorId);
     const dim = chooser.chosen.get(matmul.outputs[0] as TensorId) ?? lastDim(out);
-    if (dim !== lastDim(out) && dim !== lastDim(out) - 1) cost += 1e6;
+    if (dim < lastDim(out) - 1) cost += 1e6;
     cost += matmulCycles(chooser, matmul, dim === lastDim(out) - 1);
   }
   return cost;
@@ -136,7 +145,7 @@ function unitCost(chooser: Chooser, unit: Unit): number {
 
 /** Lane dimension of the matmul's own result when the fed unit's result has lane dimension `dim`; undefined where views hide it. */
 export function laneDimBehindViews(graph: Graph, target: Target, views: readonly GraphNode[], shape: readonly number[], dim: number): { laneDim: number; layout: Layout } | undefined {
-  let layout: Layout | undefined = makeLayout(shape, dim, target.lanes).layout;
+  let layout: Layout | undefined = choiceLayout(shape, dim, target.lanes).layout;
   for (let i = views.length - 1; i >= 0; i--) {
     const view = views[i] as GraphNode;
     const before = graph.tensors[view.inputs[0] as TensorId]?.shape ?? [];
@@ -149,6 +158,8 @@ export function laneDimBehindViews(graph: Graph, target: Target, views: readonly
   }
   if (layout === undefined) return undefined;
   const along = layout.dims.flatMap((digits, d) => (runsAlongLanes(digits) ? [d] : []));
+  const rank = layout.shape.length;
+  if (along.length === 2 && along[0] === rank - 3 && along[1] === rank - 1 && views.length === 0) return { laneDim: rank, layout };
   if (along.length > 1) return undefined;
   return { laneDim: along[0] ?? layout.shape.length - 1, layout };
 }
@@ -183,7 +194,7 @@ function chooseTogether(chooser: Chooser, units: readonly Unit[]): void {
   let best = before;
   let bestCost = total();
   const rank = shapeOf(chooser, unitTensors(units[0] as Unit)[0] as TensorId).length;
-  for (let d = rank - 1; d >= Math.max(0, rank - 3); d--) {
+  for (let d = units.some((unit) => unit.kind === "reduce") ? rank - 1 : rank; d >= Math.max(0, rank - 3); d--) {
     const dims = units.map(() => d);
     units.forEach((unit) => {
       assign(chooser, unit, d);
@@ -202,7 +213,9 @@ function chooseTogether(chooser: Chooser, units: readonly Unit[]): void {
 function chooseAlone(chooser: Chooser, unit: Unit): boolean {
   const shape = shapeOf(chooser, unitTensors(unit)[0] as TensorId);
   const before = chooser.chosen.get(unitTensors(unit)[0] as TensorId) ?? -1;
-  const candidates = shape.map((_, d) => d).filter((d) => d === lastDim(shape) || (shape[d] as number) > 1).reverse();
+  const single = shape.map((_, d) => d).filter((d) => d === lastDim(shape) || (shape[d] as number) > 1).reverse();
+  const packs = unit.kind !== "reduce" && unit.kind !== "gather" && packsHeads(shape, chooser.target.lanes);
+  const candidates = packs ? [...single, shape.length] : single;
   let best = before;
   let bestCost = unitCost(chooser, unit);
   for (const candidate of candidates) {

@@ -34,24 +34,71 @@ export function makeLayout(shape: readonly number[], laneDim: number, lanes: num
   return { layout: { shape, dims, vector: 0, lane: 0 }, vectors };
 }
 
-/** As makeLayout, the lane dimension cut into chunks that never straddle two vectors. */
-export function makeChunkedLayout(shape: readonly number[], laneDim: number, chunk: number, lanes: number): { layout: Layout; vectors: number } {
-  const laneSize = shape[laneDim] as number;
-  const plain = makeLayout(shape, laneDim, lanes);
-  if (laneSize <= lanes || lanes % chunk === 0 || chunk > lanes || laneSize % chunk !== 0) return plain;
+/**
+ * The layout of a choice: a dimension along the lanes, or `shape.length` for heads side by side: the last dimension, and as many indices of the
+ * third last one as fit into the lanes.
+ */
+export function choiceLayout(shape: readonly number[], choice: number, lanes: number): { layout: Layout; vectors: number } {
+  if (choice < shape.length) return makeLayout(shape, choice, lanes);
+  if (!packsHeads(shape, lanes)) return makeLayout(shape, shape.length - 1, lanes);
+  const rank = shape.length;
+  const chunk = shape[rank - 1] as number;
+  const heads = shape[rank - 3] as number;
   const perVector = Math.floor(lanes / chunk);
-  const blocks = Math.ceil(laneSize / chunk / perVector);
+  const blocks = Math.ceil(heads / perVector);
+  const dims: LayoutDigit[][] = shape.map(() => []);
   let rows = 1;
-  shape.forEach((size, d) => {
-    if (d !== laneDim) rows *= size;
-  });
-  const dims = plain.layout.dims.slice();
-  dims[laneDim] = [
-    { size: blocks, vector: rows, lane: 0 },
-    { size: perVector, vector: 0, lane: chunk },
-    { size: chunk, vector: 0, lane: 1 },
-  ];
+  for (let d = rank - 2; d >= 0; d--) {
+    const size = shape[d] as number;
+    if (d === rank - 3 || size === 1) continue;
+    dims[d] = [{ size, vector: rows, lane: 0 }];
+    rows *= size;
+  }
+  dims[rank - 1] = [{ size: chunk, vector: 0, lane: 1 }];
+  const side: LayoutDigit = { size: Math.min(heads, perVector), vector: 0, lane: chunk };
+  dims[rank - 3] = blocks === 1 ? [side] : [{ size: blocks, vector: rows, lane: 0 }, side];
   return { layout: { shape, dims, vector: 0, lane: 0 }, vectors: rows * blocks };
+}
+
+/** Whether heads side by side save vectors. */
+export function packsHeads(shape: readonly number[], lanes: number): boolean {
+  const rank = shape.length;
+  return rank >= 3 && (shape[rank - 1] as number) > 1 && (shape[rank - 1] as number) * 2 <= lanes && (shape[rank - 3] as number) > 1;
+}
+
+/**
+ * The layout of an operand of `shape` that is read along with a result of layout `out`. Lanes as in `out`; where the operand has size 1 in a
+ * lane dimension while another one runs, its value stands in all the lanes of that dimension. `spread` is the layout over those repeated
+ * lanes, `own` that of the operand itself; `uniform`: nothing of it runs along lanes.
+ */
+export function followLayout(shape: readonly number[], out: Layout): { own: Layout; spread: Layout; vectors: number; uniform: boolean } {
+  const laneDims = out.dims.map((digits) => digits.some((digit) => digit.lane !== 0 && digit.size > 1));
+  const uniform = !laneDims.some((runs, d) => runs && (shape[d] as number) > 1);
+  const own: LayoutDigit[][] = shape.map(() => []);
+  const spread: LayoutDigit[][] = shape.map(() => []);
+  const spreadShape = shape.map((size, d) => (!uniform && laneDims[d] && size === 1 ? (out.shape[d] as number) : size));
+  let vectors = 1;
+  const number = (size: number): LayoutDigit => {
+    const digit = { size, vector: vectors, lane: 0 };
+    vectors *= size;
+    return digit;
+  };
+  for (let d = shape.length - 1; d >= 0; d--) {
+    const size = shape[d] as number;
+    const digits = out.dims[d] ?? [];
+    if (!uniform && laneDims[d] && size === 1) spread[d] = digits.map((digit) => ({ ...digit, vector: 0 }));
+    else if (size > 1 && laneDims[d]) continue;
+    else if (size > 1) {
+      own[d] = [number(size)];
+      spread[d] = own[d] as LayoutDigit[];
+    }
+  }
+  for (let d = shape.length - 1; d >= 0; d--) {
+    if (!laneDims[d] || (shape[d] as number) === 1) continue;
+    own[d] = (out.dims[d] ?? []).map((digit) => (digit.lane !== 0 ? { ...digit, vector: 0 } : number(digit.size)));
+    spread[d] = own[d] as LayoutDigit[];
+  }
+  return { own: { shape, dims: own, vector: 0, lane: 0 }, spread: { shape: spreadShape, dims: spread, vector: 0, lane: 0 }, vectors, uniform };
 }
 
 export function transposeLayout(layout: Layout, perm: readonly number[]): Layout {

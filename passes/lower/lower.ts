@@ -7,9 +7,10 @@ import { addHome, bytesOf, freshHome, type Home, homesOf, isView, type LowerCont
 import type { KernelProgram, StorageId } from "./kernel.ts";
 import { chooseLaneDims } from "./lane-dims.ts";
 import { makeLayout } from "./layout.ts";
+import { lowerGather } from "./gather.ts";
 import { lowerFedUnit, lowerMatmul } from "./matmul.ts";
 import { moveHome } from "./move.ts";
-import { anyHome, lowerGather, lowerMove, moveView } from "./movement.ts";
+import { anyHome, lowerMove, moveView } from "./movement.ts";
 import { pushPasses } from "./passes.ts";
 import { laneDimOf } from "./request.ts";
 import { lowerReduce } from "./reduce.ts";

@@ -6,7 +6,7 @@ import type { StoredType } from "../../ir/dtype.ts";
 import { buildPass, type Demands, resultHome } from "./elementwise.ts";
 import { access, type Home, type LowerContext, tensorOf } from "./homes.ts";
 import type { EwPass, MatmulGroup, MatmulStep, RowWindow, Stationary } from "./kernel.ts";
-import { dimOffsets, type Layout, makeLayout, runsAlongLanes } from "./layout.ts";
+import { choiceLayout, dimOffsets, type Layout, runsAlongLanes } from "./layout.ts";
 import { laneDimBehindViews } from "./lane-dims.ts";
 import { pieceBorders, slicePass } from "./passes.ts";
 import { constantHome, isConstant, requestRows } from "./request.ts";
@@ -136,10 +136,11 @@ export function engineCount(context: LowerContext, mode: MxmMode): number {
  * Largest number of moving vectors in one group: accumulator entries, and short enough that `tiles` accumulations of `rows` vectors occupy all
  * engines for about the same time. A tile load stays hidden behind 64 vectors.
  */
-export function groupLimit(context: LowerContext, mode: MxmMode, tiles: number, rows: number): number {
+export function groupLimit(context: LowerContext, mode: MxmMode, tiles: number, rows: number, steps: number): number {
   const most = Math.min(context.target.mxm.accumulators, 256);
   const engines = engineCount(context, mode);
-  if (tiles % engines === 0 || tiles >= 4 * engines || rows < 64) return most;
+  const worthIt = tiles === 1 || steps >= 8;
+  if (!worthIt || tiles % engines === 0 || tiles >= 4 * engines || rows < 64) return most;
   return Math.min(most, Math.max(32, Math.ceil(rows / engines)));
 }
 
@@ -169,12 +170,14 @@ function makeGroups(context: LowerContext, product: Product, layout: Layout, wal
     tile.positions.push(position);
     tile.moving.push(from.vector + (movingRows[index(position, product.movingDim)] as number));
   }
+  const sides = headsOf(layout);
+  const steps = laneRuns(movingHome.layout, product.moving.kDim, context.target.mxm.modes[product.mode]?.tileK ?? context.target.lanes).length * sides.length;
   const groups: MatmulGroup[] = [];
   for (const { block, batch, lane, positions, moving } of byTile.values()) {
     const picked = pickPass(pass, positions);
     const accesses = [...picked.sources.flatMap((source) => (source === "sums" ? [] : [{ access: source, every: 1 }])), ...picked.sinks.map((sink) => ({ access: sink.access, every: 1 }))];
     const borders = pieceBorders(context, positions.length, 1, accesses);
-    const limit = groupLimit(context, product.mode, byTile.size, positions.length);
+    const limit = groupLimit(context, product.mode, byTile.size, positions.length, steps);
     for (let b = 0; b + 1 < borders.length; b++) {
       const end = borders[b + 1] as number;
       const parts = Math.ceil((end - (borders[b] as number)) / limit);
@@ -182,12 +185,26 @@ function makeGroups(context: LowerContext, product: Product, layout: Layout, wal
         const span = end - (borders[b] as number);
         const from = (borders[b] as number) + Math.floor((span * p) / parts);
         const to = (borders[b] as number) + Math.floor((span * (p + 1)) / parts);
-        const steps = makeSteps(context, product, block, batch, Int32Array.from(moving.slice(from, to)), lane);
-        groups.push({ steps, count: to - from, epilogue: slicePass(picked, from, to) });
+        const rows = Int32Array.from(moving.slice(from, to));
+        const sums = sides.flatMap((side) => {
+          const head = batch.map((index, d) => (d === rank - 3 ? index + side.head : index));
+          if (rank >= 3 && (head[rank - 3] as number) >= (layout.shape[rank - 3] as number)) return [];
+          const first = homeOffset(movingHome, batch);
+          const there = homeOffset(movingHome, head);
+          return makeSteps(context, product, { ...block, lane: block.lane + side.lane }, head, rows.map((v) => v + there.vector - first.vector), lane + there.lane - first.lane);
+        });
+        groups.push({ steps: sums, count: to - from, epilogue: slicePass(picked, from, to) });
       }
     }
   }
   return groups;
+}
+
+/** Heads that stand side by side in one result vector: offset of the head and of its lanes. One where lanes hold one matrix. */
+function headsOf(layout: Layout): { head: number; lane: number }[] {
+  const digits = layout.dims[layout.shape.length - 3] ?? [];
+  const side = digits.find((digit) => digit.lane !== 0 && digit.size > 1);
+  return side === undefined ? [{ head: 0, lane: 0 }] : Array.from({ length: side.size }, (_, head) => ({ head, lane: head * side.lane }));
 }
 
 /** The pass restricted to the given walk positions, in that order. */
@@ -208,7 +225,7 @@ export function lowerMatmul(context: LowerContext, node: GraphNode, demands: Dem
   const rank = shape.length;
   const laneDim = context.laneDims.get(id) ?? rank - 1;
   const product = makeProduct(context, node, laneDim === rank - 2, origins);
-  const { layout, vectors } = makeLayout(shape, product.laneDim, context.target.lanes);
+  const { layout, vectors } = choiceLayout(shape, laneDim === rank - 2 || laneDim >= rank ? laneDim : product.laneDim, context.target.lanes);
   const walk = walkVectors(layout);
   const sinks = demands.typesOf(id).map((type) => {
     const home = resultHome(context, id, type, layout, vectors, false, demands);
@@ -228,7 +245,7 @@ export function lowerFedUnit(context: LowerContext, unit: Unit, escaped: readonl
   const behind = laneDimBehindViews(context.graph, context.target, fed.views, shape, laneDim);
   const own = fed.matmul.outputs[0] as TensorId;
   const rank = tensorOf(context, own).shape.length;
-  if (behind === undefined || (behind.laneDim !== rank - 1 && behind.laneDim !== rank - 2)) return false;
+  if (behind === undefined || behind.laneDim < rank - 2) return false;
   const fedTensor = fed.views.length === 0 ? own : (fed.views[fed.views.length - 1] as GraphNode).outputs[0];
   const product = makeProduct(context, fed.matmul, behind.laneDim === rank - 2, origins);
   const { pass, layout, walk } = buildPass(context, unit, escaped, demands, fedTensor as TensorId, origins);

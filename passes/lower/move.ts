@@ -2,6 +2,7 @@
 import type { StoredType } from "../../ir/dtype.ts";
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { TensorId } from "../../ir/graph/graph.ts";
+import type { LayoutDigit } from "../../ir/machine/program.ts";
 import { access, addStorage, type Home, type LowerContext, newHome, storageOf, tensorOf } from "./homes.ts";
 import type { Access, EwPass, Kernel, PermuteJob, StorageId, TransposeJob } from "./kernel.ts";
 import { dimOffsets, type Layout, makeLayout, runsAlongLanes, runsAlongVectors } from "./layout.ts";
@@ -17,39 +18,31 @@ export const movPass = (source: Access, sink: Access): EwPass => ({
 
 /** A copy of `from` in another stored type, same layout (f32 <-> f16). */
 export function castHome(context: LowerContext, id: TensorId, from: Home, type: StoredType, origins: readonly number[]): Home {
-  const { vectors, layout } = compactLayout(from.layout, context);
+  const { vectors, layout } = compactLayout(from.layout);
   const to = newHome(context, tensorOf(context, id).name, type, layout, vectors, { uniform: from.uniform });
   const walk = walkVectors(to.layout);
   pushPasses(context, "cast", origins, [movPass(access(from.storage, followWalk(walk, from.layout)), access(to.storage, walk.vectors))]);
   return to;
 }
 
-/** The same lanes, vectors renumbered densely (views may leave holes or repeat vectors). */
-function compactLayout(layout: Layout, context: LowerContext): { layout: Layout; vectors: number } {
-  const laneDim = layout.dims.findIndex(runsAlongLanes);
-  const plain = makeLayout(layout.shape, laneDim, context.target.lanes);
-  if (laneDim < 0) return plain;
-  const digits = layout.dims[laneDim] ?? [];
-  const others = layout.dims.filter((_, d) => d !== laneDim);
-  const simple = others.every((list) => !runsAlongLanes(list));
-  invariant(simple, "only one dimension runs along lanes in a home that is cast");
-  let rows = 1;
-  layout.shape.forEach((size, d) => {
-    if (d !== laneDim) rows *= size;
-  });
-  let step = rows;
-  const dims = plain.layout.dims.slice();
-  dims[laneDim] = digits
-    .slice()
-    .reverse()
-    .map((digit) => {
-      if (digit.lane !== 0) return { size: digit.size, vector: 0, lane: digit.lane };
-      const renumbered = { size: digit.size, vector: step, lane: 0 };
-      step *= digit.size;
-      return renumbered;
-    })
-    .reverse();
-  return { layout: { shape: layout.shape, dims, vector: 0, lane: layout.lane }, vectors: step };
+/** The same lanes, vectors renumbered densely (views may leave holes or repeat vectors). Lane blocks are outermost. */
+function compactLayout(layout: Layout): { layout: Layout; vectors: number } {
+  const dims: LayoutDigit[][] = layout.shape.map(() => []);
+  let vectors = 1;
+  const renumber = (digit: LayoutDigit): LayoutDigit => {
+    if (digit.lane !== 0) return { size: digit.size, vector: 0, lane: digit.lane };
+    const renumbered = { size: digit.size, vector: vectors, lane: 0 };
+    vectors *= digit.size;
+    return renumbered;
+  };
+  for (const lanesPass of [false, true]) {
+    for (let d = layout.shape.length - 1; d >= 0; d--) {
+      const digits = layout.dims[d] ?? [];
+      if (runsAlongLanes(digits) !== lanesPass || layout.shape[d] === 1) continue;
+      dims[d] = digits.slice().reverse().map(renumber).reverse();
+    }
+  }
+  return { layout: { shape: layout.shape, dims, vector: 0, lane: layout.lane }, vectors };
 }
 
 /** Brings the elements of `from` to `to` (same stored type, same shape). */

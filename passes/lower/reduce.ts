@@ -32,7 +32,7 @@ export function lowerReduce(context: LowerContext, node: GraphNode, demands: Dem
   const axes = node.attrs.axes as readonly number[];
   const along = (home: Home): boolean => axes.some((axis) => runsAlongLanes(home.layout.dims[axis] ?? []));
   const homes = homesOf(context, source).filter((home) => bytesOf(home.type) === 4);
-  const still = homes.find((home) => !along(home));
+  const still = homes.find((home) => !along(home) && home.layout.dims.filter((digits) => runsAlongLanes(digits)).length <= 1);
   if (still !== undefined) {
     reduceVectors(context, node, still, demands, origins);
     return;
@@ -115,7 +115,7 @@ function sumLanes(context: LowerContext, node: GraphNode, home: Home, demands: D
   const sinks = demands.typesOf(id).map((type) => ({ op: 0, access: access(resultHome(context, id, type, layout, vectors, true, demands, true).storage, walk.vectors), every: 1 }));
   const plain: EwPass = { count: walk.vectors.length, sources: ["sums"], ops: [{ op: "mov", args: [{ kind: "source", source: 0 }], reset: 0 }], sinks };
   const pass = plain;
-  const limit = groupLimit(context, "fp32", 1, pass.count);
+  const limit = groupLimit(context, "fp32", 1, pass.count, runs.length);
   const borders = pieceBorders(context, pass.count, 1, sinks.map((sink) => ({ access: sink.access, every: 1 })));
   const groups: MatmulGroup[] = [];
   for (let b = 0; b + 1 < borders.length; b++) {

@@ -3,7 +3,7 @@ import type { StoredType } from "../../ir/dtype.ts";
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { TensorId } from "../../ir/graph/graph.ts";
 import { addHome, bytesOf, freshHome, type Home, homesOf, type LowerContext, newHome, storedTypeOf, tensorOf } from "./homes.ts";
-import { type Layout, makeLayout, runsAlongLanes } from "./layout.ts";
+import { expandLayout, followLayout, type Layout, makeLayout, runsAlongLanes } from "./layout.ts";
 import { castHome, moveHome } from "./move.ts";
 import { laneCompatible } from "./walk.ts";
 
@@ -25,18 +25,37 @@ export function constantHome(context: LowerContext, id: TensorId, laneDim: numbe
   return home;
 }
 
+/** A constant's home that follows a result layout. */
+function constantFor(context: LowerContext, id: TensorId, out: Layout, type: StoredType): Home {
+  const tensor = tensorOf(context, id);
+  const { own, spread, vectors, uniform } = followLayout(tensor.shape, out);
+  const key = `${id}:${JSON.stringify(spread.dims)}:${uniform}:${type}`;
+  const known = context.constants.get(key);
+  if (known !== undefined) return { storage: known, type, layout: own, uniform };
+  const home = newHome(context, tensor.name, type, own, vectors, { uniform, content: { kind: "tensor", tensor: id, layout: spread, uniform } });
+  context.constants.set(key, home.storage);
+  return home;
+}
+
 /** A home of `id` that a VXM pass with result layout `out` can read, made if there is none. */
 export function requestForPass(context: LowerContext, id: TensorId, out: Layout, outUniform: boolean, origins: readonly number[]): Home {
-  const laneDim = laneDimOf(out);
   const natural = storedTypeOf(tensorOf(context, id));
-  if (isConstant(context, id)) return constantHome(context, id, laneDim, natural);
+  if (isConstant(context, id)) return constantFor(context, id, out, natural);
   const homes = homesOf(context, id);
   const fitting = homes.filter((home) => laneCompatible(out, outUniform, home));
   const best = fitting.find((home) => bytesOf(home.type) === 4) ?? fitting[0];
   if (best !== undefined) return best;
-  const shape = tensorOf(context, id).shape;
-  const uniform = outUniform || (laneDim >= 0 && shape[laneDim] === 1);
-  return moveTo(context, id, uniform ? -1 : laneDim, uniform, natural, origins);
+  const { shape, name } = tensorOf(context, id);
+  const follow = followLayout(shape, out);
+  const uniform = follow.uniform && (outUniform || out.dims.some((digits) => runsAlongLanes(digits)));
+  const from = homes.find((home) => home.type === natural) ?? homes[0];
+  if (from === undefined || uniform) return moveTo(context, id, uniform ? -1 : laneDimOf(out), uniform, natural, origins);
+  const home = newHome(context, name, from.type, follow.own, follow.vectors);
+  const repeated = follow.spread.shape.some((size, d) => size !== shape[d]);
+  const source: Home = repeated ? { ...from, layout: expandLayout(from.layout, follow.spread.shape) } : from;
+  moveHome(context, source, { ...home, layout: follow.spread }, origins);
+  if (!repeated) addHome(context, id, home);
+  return home;
 }
 
 /** Moves `id` into a fresh home with the given lane dimension. */

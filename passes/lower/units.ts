@@ -181,15 +181,7 @@ function orderUnits(
   folded.forEach((into, from) => {
     for (const need of clusters[from]?.needs ?? []) needs[into]?.add(folded.get(need) ?? need);
   });
-  const done = new Set<number>();
-  const order: number[] = [];
-  const waiting = clusters.map((_, i) => i).filter((i) => !folded.has(i));
-  while (waiting.length > 0) {
-    const at = waiting.findIndex((i) => [...(needs[i] as Set<number>)].every((need) => need === i || done.has(need)));
-    const [next] = waiting.splice(Math.max(0, at), 1);
-    done.add(next as number);
-    order.push(next as number);
-  }
+  const order = levelOrder(clusters.map((_, i) => i).filter((i) => !folded.has(i)), needs);
   const unitOf = new Map<NodeId, number>();
   const units = order.map((index, id): Unit => {
     const cluster = clusters[index] as Cluster;
@@ -199,6 +191,21 @@ function orderUnits(
     return { id, kind: unitKind(cluster.nodes[0] as GraphNode), nodes: cluster.nodes, ...(feeding ? { fed: feeding } : {}) };
   });
   return { units, unitOf, consumers };
+}
+
+/** Clusters by the length of the longest chain that leads to them, then by number: what can start early is scheduled early. */
+function levelOrder(clusters: readonly number[], needs: readonly ReadonlySet<number>[]): number[] {
+  const level = new Map<number, number>();
+  const levelOf = (index: number): number => {
+    const known = level.get(index);
+    if (known !== undefined) return known;
+    level.set(index, 0);
+    let deepest = 0;
+    for (const need of needs[index] ?? []) if (need !== index) deepest = Math.max(deepest, levelOf(need) + 1);
+    level.set(index, deepest);
+    return deepest;
+  };
+  return [...clusters].sort((a, b) => levelOf(a) - levelOf(b) || a - b);
 }
 
 /** The matmul behind `source`, through reshapes and transposes that nothing else reads. */

@@ -63,7 +63,7 @@ export function collectiveBounds(problem: CollectiveProblem): CollectiveBounds {
     for (const to of destinations) steps = Math.max(steps, sourceDistance(problem, hops, sources, to));
   let best = sendBound(problem, hops);
   let reason = "all sends over all links";
-  for (const inside of cuts(problem.ranks)) {
+  for (const inside of cuts(problem.ranks, mostRanksForAllCuts)) {
     const { demand, capacity } = cutLoad(problem, inside);
     if (demand === 0 || capacity === 0) continue;
     const bound = reduced(demand, capacity);
@@ -75,8 +75,8 @@ export function collectiveBounds(problem: CollectiveProblem): CollectiveBounds {
 }
 
 /** Sets of ranks as 0/1 lists: all of them where they are few, else single ranks, prefixes, halves of the order, and complements. */
-function* cuts(ranks: number): Generator<Uint8Array> {
-  if (ranks <= mostRanksForAllCuts) {
+export function* cuts(ranks: number, mostRanks: number): Generator<Uint8Array> {
+  if (ranks <= mostRanks) {
     for (let set = 1; set < 2 ** ranks - 1; set++)
       yield Uint8Array.from({ length: ranks }, (_, rank) => (set >> rank) & 1);
     return;
@@ -101,7 +101,12 @@ function cutLoad(
     const mustEnter = problem.isCombining ? sources.some((rank) => !isIn(rank)) : !sources.some(isIn);
     if (mustEnter && destinations.some(isIn)) demand++;
   }
-  return { demand, capacity: crossingCapacity(problem, (link) => !isIn(link.from) && isIn(link.to)) };
+  return { demand, capacity: cutCapacity(problem, inside) };
+}
+
+/** Chunks a round into the ranks of the set. */
+export function cutCapacity(problem: CollectiveProblem, inside: Uint8Array): number {
+  return crossingCapacity(problem, (link) => inside[link.from] === 0 && inside[link.to] === 1);
 }
 
 /** Chunks a round over the chosen links. A link's share is limited by the group it is in; of several groups the first counts. */

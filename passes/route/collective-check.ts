@@ -47,7 +47,7 @@ export function checkCollectiveSolution(
   problem: CollectiveProblem,
   solution: CollectiveSolution,
 ): readonly CollectiveViolation[] {
-  const { schedule, steps, rounds, bounds } = solution;
+  const { schedule, steps, rounds, roundsBound, bounds } = solution;
   const wrong: CollectiveViolation[] = [];
   const say = (message: string): void => {
     wrong.push({ code: "totals", step: schedule.steps.length, message });
@@ -57,6 +57,7 @@ export function checkCollectiveSolution(
   if (steps !== schedule.steps.length) say(`${schedule.steps.length} steps, ${steps} claimed`);
   if (rounds !== sum) say(`${sum} rounds, ${rounds} claimed`);
   if (steps < bounds.steps) say(`${steps} steps are below the bound ${bounds.steps}`);
+  if (rounds < roundsBound) say(`${rounds} rounds are below the bound ${roundsBound}`);
   const { numerator, denominator } = bounds.roundsPerChunk;
   if (rounds * denominator < numerator * schedule.chunks)
     say(`${rounds} rounds for ${schedule.chunks} chunks are below the bound ${numerator}/${denominator}`);

@@ -59,6 +59,8 @@ export type CollectiveSolution = {
   readonly schedule: CollectiveSchedule;
   readonly steps: number;
   readonly rounds: number;
+  /** No schedule with these chunks and this many steps has fewer rounds. */
+  readonly roundsBound: number;
   readonly bounds: CollectiveBounds;
   readonly workUnits: number;
 };

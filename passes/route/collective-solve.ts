@@ -11,6 +11,7 @@ import {
   countRounds,
 } from "./collective-problem.ts";
 import { findTrees, type WorkBudget } from "./collective-trees.ts";
+import { meetsNeeds, windowNeeds } from "./collective-window.ts";
 
 export type CollectiveObjective = "latency" | "bandwidth";
 
@@ -34,7 +35,13 @@ const mostSharings = 48;
 
 /** `steps`: at most so many; never held below the lower bound. */
 type Wish = { readonly chunks: number; readonly steps: number };
-type Trial = { readonly problem: CollectiveProblem; readonly hops: Float64Array; readonly budget: WorkBudget };
+type Trial = {
+  readonly problem: CollectiveProblem;
+  readonly hops: Float64Array;
+  readonly budget: WorkBudget;
+  /** Window needs by number of steps, as far as they were asked for. */
+  readonly needs: Map<number, Float64Array>;
+};
 type Found = { readonly schedule: CollectiveSchedule; readonly rounds: number };
 
 /** A schedule for the problem; `problem` must have passed `verifyCollective`. */
@@ -62,7 +69,28 @@ export function solveCollective(
     if (budget.left < total / 16) break;
   }
   const { schedule, rounds } = best as Found;
-  return { kind: "solution", schedule, steps: schedule.steps.length, rounds, bounds, workUnits: total - budget.left };
+  const roundsBound = boundForSteps(problem, bounds, schedule);
+  return {
+    kind: "solution",
+    schedule,
+    steps: schedule.steps.length,
+    rounds,
+    roundsBound,
+    bounds,
+    workUnits: total - budget.left,
+  };
+}
+
+/** Least rounds in which the windows of so many steps can be served. */
+function boundForSteps(problem: CollectiveProblem, bounds: CollectiveBounds, schedule: CollectiveSchedule): number {
+  const { chunks } = schedule;
+  const steps = schedule.steps.length;
+  let rounds = Math.max(steps, leastRounds(bounds.roundsPerChunk, chunks));
+  if (problem.isCombining || steps === 0) return rounds;
+  const needs = windowNeeds(problem, rankHops(problem), steps);
+  const most = countRounds(schedule);
+  while (rounds < most && sharings(needs, chunks, steps, rounds).length === 0) rounds++;
+  return rounds;
 }
 
 /** Both bounds are met, with no rounding up of the rounds. */
@@ -147,7 +175,7 @@ function spreadChunks(problem: CollectiveProblem, wish: Wish, budget: WorkBudget
   const { chunks } = wish;
   const bounds = collectiveBounds(problem);
   if (bounds.steps === 0) return { schedule: { chunks, steps: [] }, rounds: 0 };
-  const trial: Trial = { problem, hops: rankHops(problem), budget };
+  const trial: Trial = { problem, hops: rankHops(problem), budget, needs: new Map() };
   const plain = plainSchedule(trial, chunks, bounds.steps);
   const mostSteps = Math.max(bounds.steps, wish.steps);
   const least = Math.max(bounds.steps, leastRounds(bounds.roundsPerChunk, chunks));
@@ -186,15 +214,25 @@ function roundsNeeded(problem: CollectiveProblem, sends: readonly (readonly [num
   return rounds;
 }
 
-function tryRounds({ problem, hops, budget }: Trial, chunks: number, steps: number, rounds: number): Found | undefined {
+function tryRounds(trial: Trial, chunks: number, steps: number, rounds: number): Found | undefined {
+  const { problem, hops, budget } = trial;
+  const choices = sharings(needsOf(trial, steps), chunks, steps, rounds);
   for (let variant = 0; variant < variantsTried; variant++) {
-    for (const sharing of sharings(rounds, steps)) {
+    for (const sharing of choices) {
       if (budget.left <= 0) return undefined;
       const sends = findTrees({ problem, chunks, rounds: sharing, hops, variant }, budget);
       if (sends !== undefined) return toFound(problem, chunks, sharing, sends);
     }
   }
   return undefined;
+}
+
+function needsOf({ problem, hops, needs }: Trial, steps: number): Float64Array {
+  const known = needs.get(steps);
+  if (known !== undefined) return known;
+  const fresh = windowNeeds(problem, hops, steps);
+  needs.set(steps, fresh);
+  return fresh;
 }
 
 function toFound(
@@ -211,19 +249,20 @@ function toFound(
   return { schedule, rounds: countRounds(schedule) };
 }
 
-/** Rounds shared among steps, at least one each: even ones first, of equally even ones those with more rounds in early steps. */
-function sharings(rounds: number, steps: number): readonly (readonly number[])[] {
-  if (steps === rounds) return [new Array<number>(steps).fill(1)];
-  const found: (readonly number[])[] = [];
-  const most = 20_000;
+/** Rounds shared among steps, at least one each and as many as the windows need: even ones first, then those with more rounds in early steps. */
+function sharings(needs: Float64Array, chunks: number, steps: number, rounds: number): readonly (readonly number[])[] {
+  const found: number[][] = [];
+  let visits = 20_000;
   const extend = (head: readonly number[], left: number): void => {
-    if (found.length >= most) return;
-    if (head.length === steps - 1) {
-      found.push([...head, left]);
+    if (visits-- <= 0) return;
+    if (head.length > 0 && !meetsNeeds(needs, steps, chunks, head)) return;
+    if (head.length === steps) {
+      found.push([...head]);
       return;
     }
     const after = steps - head.length - 1;
-    for (let count = left - after; count >= 1; count--) extend([...head, count], left - count);
+    const least = after === 0 ? left : 1;
+    for (let count = left - after; count >= least; count--) extend([...head, count], left - count);
   };
   extend([], rounds);
   const spreadOf = (sharing: readonly number[]): number => sharing.reduce((sum, count) => sum + count * count, 0);

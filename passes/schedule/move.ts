@@ -190,7 +190,9 @@ export function scheduleGather(state: ScheduleState, jobs: readonly GatherJob[])
 /** Indices stream past the table's slices, rows stream on to their place. */
 function gatherPiece(state: ScheduleState, job: GatherJob): void {
   const { target, resources } = state;
-  const table = bufferOf(state, job.table, 0, undefined);
+  const { partVectors } = storageById(state, job.table);
+  const part = Math.floor(job.base / partVectors);
+  const table = bufferOf(state, job.table, part, undefined);
   const index = bufferOf(state, job.index.storage, (runsOf(state, job.index)[0] as { part: number }).part, undefined);
   const buffer = outBuffer(state, job.out, [table, index]);
   const column = memColumn(target, table.hemisphere, table.slices[0] as number);
@@ -218,7 +220,7 @@ function gatherPiece(state: ScheduleState, job: GatherJob): void {
       emitBurst(
         state,
         { kind: "memRead", hemisphere: table.hemisphere, slice: slot },
-        { op: "gather", cycle: start, count, period: 1, address: job.base, scale: job.scale, limit: job.limit, map: mapStream, mapDirection, stream: stream + b, direction },
+        { op: "gather", cycle: start, count, period: 1, address: job.base - part * partVectors, scale: job.scale, limit: job.limit, map: mapStream, mapDirection, stream: stream + b, direction },
         table.id,
       );
     });

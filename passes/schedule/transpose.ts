@@ -94,21 +94,21 @@ function sides(state: ScheduleState): number[][] {
 }
 
 export function scheduleTranspose(state: ScheduleState, jobs: readonly TransposeJob[]): void {
-  for (const job of jobs) for (const piece of splitByPart(state, job)) scheduleJob(state, piece);
+  for (const job of jobs) scheduleJob(state, job);
 }
 
-/** Cuts a job so that its result lies in one part. */
-function splitByPart(state: ScheduleState, job: TransposeJob): TransposeJob[] {
+/** Ranges [from, to) of a job's results that lie in one part each. */
+function partRanges(state: ScheduleState, job: TransposeJob): { from: number; to: number }[] {
   const per = storageById(state, job.out.storage).partVectors;
-  const pieces: TransposeJob[] = [];
+  const ranges: { from: number; to: number }[] = [];
   let from = 0;
   for (let i = 1; i <= job.k; i++) {
     const cut = i === job.k || Math.floor((job.out.vectors[i] as number) / per) !== Math.floor((job.out.vectors[from] as number) / per);
     if (!cut) continue;
-    pieces.push({ rows: job.rows, lane: job.lane + from, k: i - from, row: job.row, out: { storage: job.out.storage, vectors: job.out.vectors.subarray(from, i) } });
+    ranges.push({ from, to: i });
     from = i;
   }
-  return pieces;
+  return ranges;
 }
 
 function scheduleJob(state: ScheduleState, job: TransposeJob): void {
@@ -135,8 +135,12 @@ function scheduleSide(state: ScheduleState, job: TransposeJob, planes: readonly 
   });
   placeAt(load, placedLoad);
   const from = Math.max(...planes.map((plane) => install(state, "int8", planes, plane, placedLoad.start + rows - 1)));
-  const identity = { access: { storage: identityStorage(state), vectors: Int32Array.from({ length: job.k }, (_, i) => i) }, lane: 0, k: job.k };
-  placeBytes(state, identity, job.out, planes, byte, from, job.k);
+  for (const range of partRanges(state, job)) {
+    const count = range.to - range.from;
+    const identity = { access: { storage: identityStorage(state), vectors: Int32Array.from({ length: count }, (_, i) => range.from + i) }, lane: 0, k: job.k };
+    const start = Math.max(from, ...planes.map((plane) => (state.engines[plane]?.lastActivate ?? 0) + 1));
+    placeBytes(state, identity, sliceAccess(job.out, range.from, range.to), planes, byte, start, count);
+  }
 }
 
 /**
