@@ -2,8 +2,9 @@
 import { storedTypes } from "../../ir/dtype.ts";
 import type { ImageSegment, Placement, Program, ProgramTensor } from "../../ir/machine/program.ts";
 import type { Hemisphere } from "../../ir/target/geometry.ts";
-import { halfToFloatBits, type Lanes, laneKinds, lanesOf } from "./lanes.ts";
+import { type ByteVector, bytesOf, byteTags, halfToFloatBits, type Lanes, laneKinds, lanesOf } from "./lanes.ts";
 import { stripesOf, visitPlacement } from "./placements.ts";
+import { newInts } from "./vectors.ts";
 
 /** Images of one slice, ascending by address, contents fetched when first needed. */
 interface SliceImage {
@@ -14,7 +15,13 @@ export interface Images {
   readonly lanes: number;
   readonly slices: ReadonlyMap<string, SliceImage>;
   readonly contents: Map<ImageSegment, Uint8Array>;
+  /** Words already made into vectors: tables and selections are read over and over. */
+  readonly vectors: Map<Uint8Array, (ByteVector | undefined)[]>;
+  vectorCount: number;
 }
+
+/** Vectors kept at most. */
+const maxVectors = 2 ** 14;
 
 const sliceKey = (chip: number, hemisphere: Hemisphere, slice: number): string => `${chip}${hemisphere}${slice}`;
 
@@ -31,17 +38,22 @@ export function newImages(program: Program): Images {
   });
   for (const slice of slices.values())
     slice.segments.sort((a, b) => a.image.address - b.image.address || a.words - b.words);
-  return { lanes, slices, contents: new Map() };
+  return { lanes, slices, contents: new Map(), vectors: new Map(), vectorCount: 0 };
 }
 
-/** The bytes of one word of initial memory, undefined where there is none. */
-export function imageWord(
+interface Found {
+  readonly bytes: Uint8Array;
+  /** Position in them, in words. */
+  readonly at: number;
+}
+
+function findWord(
   images: Images,
   chip: number,
   hemisphere: Hemisphere,
   slice: number,
   word: number,
-): Uint8Array | undefined {
+): Found | undefined {
   const segments = images.slices.get(sliceKey(chip, hemisphere, slice))?.segments;
   if (segments === undefined) return undefined;
   let low = 0;
@@ -58,8 +70,51 @@ export function imageWord(
     bytes = found.image.read();
     images.contents.set(found.image, bytes);
   }
-  const from = (word - found.image.address) * images.lanes;
-  return from + images.lanes <= bytes.length ? bytes.subarray(from, from + images.lanes) : undefined;
+  const at = word - found.image.address;
+  return (at + 1) * images.lanes <= bytes.length ? { bytes, at } : undefined;
+}
+
+/** The bytes of one word of initial memory, undefined where there is none. */
+function imageWord(
+  images: Images,
+  chip: number,
+  hemisphere: Hemisphere,
+  slice: number,
+  word: number,
+): Uint8Array | undefined {
+  const found = findWord(images, chip, hemisphere, slice, word);
+  return found?.bytes.subarray(found.at * images.lanes, (found.at + 1) * images.lanes);
+}
+
+/** imageWord as a concrete vector. */
+export function imageVector(
+  images: Images,
+  chip: number,
+  hemisphere: Hemisphere,
+  slice: number,
+  word: number,
+): ByteVector | undefined {
+  const found = findWord(images, chip, hemisphere, slice, word);
+  if (found === undefined) return undefined;
+  const { bytes, at } = found;
+  const known = images.vectors.get(bytes)?.[at];
+  if (known !== undefined) return known;
+  const x = newInts(images.lanes);
+  const from = at * images.lanes;
+  for (let lane = 0; lane < x.length; lane++) x[lane] = bytes[from + lane] as number;
+  if (images.vectorCount === maxVectors) {
+    images.vectors.clear();
+    images.vectorCount = 0;
+  }
+  let list = images.vectors.get(bytes);
+  if (list === undefined) {
+    list = [];
+    images.vectors.set(bytes, list);
+  }
+  images.vectorCount++;
+  const vector = bytesOf(x, byteTags.concrete);
+  list[at] = vector;
+  return vector;
 }
 
 type Words = (Uint8Array | undefined)[];

@@ -302,11 +302,28 @@ export function planeOf(splitting: Splitting, b: number): ByteVector {
   return plane;
 }
 
+/** Byte 0 of lanes that are widened bytes or small numbers: the same array; undefined if there are others among them. */
+function lowBytes({ x, kind, kinds }: Lanes): ByteVector | undefined {
+  if (kinds === undefined) return kind >= laneKinds.signedByte ? bytesOf(x, kind % 16) : undefined;
+  for (let lane = 0; lane < x.length; lane++) {
+    const one = kinds[lane] as number;
+    if (one < laneKinds.signedByte && (one !== laneKinds.bits || (x[lane] as number) >>> 8 !== 0)) return undefined;
+  }
+  const tags = newBytes(x.length);
+  // The kind of a widened byte is its tag plus a multiple of 16, that of bits is 0, the tag of a concrete byte.
+  for (let lane = 0; lane < x.length; lane++) tags[lane] = (kinds[lane] as number) & 15;
+  return mixedBytes(x, tags);
+}
+
 /** splitPlane for 4-byte types, with the kinds that int8 products make in a loop of their own. */
 function splitWords(lanes: Lanes, b: number): ByteVector {
   const { x: from, kind, kinds } = lanes;
   const simple = kind === laneKinds.bits || kinds !== undefined || kind >= laneKinds.signedByte;
   if (!simple) return splitPlane(lanes, "i32", b);
+  if (b === 0) {
+    const low = lowBytes(lanes);
+    if (low !== undefined) return low;
+  }
   const x = newInts(from.length);
   const tags = newBytes(from.length);
   const value: LaneValue = { kind: 0, x: 0 };

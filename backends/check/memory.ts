@@ -1,9 +1,8 @@
 // SRAM in the data-flow proof: which value and which writer every word has had, and until when it was read. Words are never forgotten, so that
 // a wrong read can be told apart (overwritten too early, never written, not landed yet) and lifetimes can be checked modulo an interval.
 import type { Program, Unit } from "../../ir/machine/program.ts";
-import { type Images, imageWord, newImages } from "./image.ts";
-import { type ByteVector, bytesOf, byteTags } from "./lanes.ts";
-import { newInts } from "./vectors.ts";
+import { type Images, imageVector, newImages } from "./image.ts";
+import type { ByteVector } from "./lanes.ts";
 
 /** Grows by doubling. */
 interface Columns {
@@ -163,11 +162,8 @@ export function wordState(memory: Memory, slice: Slice, word: number): WordState
   const entry = entryAt(slice, word);
   const value = memory.values[entry];
   if (entry > 0 && value !== undefined) return { kind: "written", entry, value };
-  const bytes = imageWord(memory.images, slice.chip, slice.hemisphere, slice.slice, word);
-  if (bytes === undefined) return { kind: "nothing" };
-  const x = newInts(bytes.length);
-  for (let lane = 0; lane < x.length; lane++) x[lane] = bytes[lane] as number;
-  return { kind: "image", value: bytesOf(x, byteTags.concrete) };
+  const image = imageVector(memory.images, slice.chip, slice.hemisphere, slice.slice, word);
+  return image === undefined ? { kind: "nothing" } : { kind: "image", value: image };
 }
 
 export function noteRead(memory: Memory, entry: number, cycle: number): void {

@@ -15,10 +15,32 @@ interface Claim {
   readonly period: number;
 }
 
-/** Which burst holds each residue of the interval, on one resource. */
+/** Which burst holds each residue of the interval, on one resource: tables for intervals of usual size, stamped anew for every resource. */
 interface Wheel {
   readonly interval: number;
-  readonly held: Map<number, { readonly owner: number; readonly cycle: number }>;
+  readonly sparse: Map<number, Held>;
+  readonly stamps: Int32Array;
+  readonly owners: Int32Array;
+  readonly cycles: Float64Array;
+  stamp: number;
+}
+
+interface Held {
+  readonly owner: number;
+  readonly cycle: number;
+}
+
+const densestInterval = 2 ** 21;
+
+function newWheel(interval: number): Wheel {
+  const size = interval <= densestInterval ? interval : 0;
+  const [stamps, owners, cycles] = [new Int32Array(size), new Int32Array(size), new Float64Array(size)];
+  return { interval, sparse: new Map(), stamps, owners, cycles, stamp: 0 };
+}
+
+function clearWheel(wheel: Wheel): void {
+  wheel.stamp++;
+  wheel.sparse.clear();
 }
 
 export const overlapsTokens = (findings: Findings, latency: number): boolean => {
@@ -28,19 +50,32 @@ export const overlapsTokens = (findings: Findings, latency: number): boolean => 
 
 const residue = (cycle: number, interval: number): number => ((cycle % interval) + interval) % interval;
 
+/** Marks `cycle`; -1, or the site of another token that holds its residue already. */
+function hold(wheel: Wheel, owner: number, cycle: number): number {
+  const { interval, stamps, owners, cycles, sparse, stamp } = wheel;
+  const at = residue(cycle, interval);
+  if (stamps.length === 0) {
+    const held = sparse.get(at);
+    if (held === undefined) sparse.set(at, { owner, cycle });
+    return held === undefined || held.cycle === cycle ? -1 : held.owner;
+  }
+  if (stamps[at] === stamp) return cycles[at] === cycle ? -1 : (owners[at] as number);
+  stamps[at] = stamp;
+  owners[at] = owner;
+  cycles[at] = cycle;
+  return -1;
+}
+
 /** Marks the cycles of `claim`; gives the first one that another token holds already. */
-function take(wheel: Wheel, claim: Claim): { readonly cycle: number; readonly owner: number } | undefined {
-  let found: { cycle: number; owner: number } | undefined;
+function take(wheel: Wheel, claim: Claim): Held | undefined {
+  let found: Held | undefined;
   for (let i = 0; i < claim.count; i++) {
     const cycle = claim.start + i * claim.period;
-    const at = residue(cycle, wheel.interval);
-    const held = wheel.held.get(at);
-    if (held === undefined) wheel.held.set(at, { owner: claim.site.id, cycle });
-    else if (held.cycle !== cycle) {
-      found ??= { cycle, owner: held.owner };
-      // One token more would only meet the same again.
-      if (i >= wheel.interval) return found;
-    }
+    const owner = hold(wheel, claim.site.id, cycle);
+    if (owner < 0) continue;
+    found ??= { cycle, owner };
+    // One token more would only meet the same again.
+    if (i >= wheel.interval) return found;
   }
   return found;
 }
@@ -57,7 +92,7 @@ function checkGroups(
 ): void {
   const told: Told = new Set();
   for (const [key, claims] of groups) {
-    wheel.held.clear();
+    clearWheel(wheel);
     for (const claim of claims) {
       countChecked(findings, "overlap");
       const clash = take(wheel, claim);
@@ -260,7 +295,7 @@ export function checkOverlap(
 ): void {
   countChecked(findings, "overlap");
   if (!overlapsTokens(findings, latency)) return;
-  const wheel: Wheel = { interval: findings.program.initiationIntervalCycles, held: new Map() };
+  const wheel = newWheel(findings.program.initiationIntervalCycles);
   checkSlots(findings, wheel, sites, good);
   checkTracks(findings, wheel, sites, good);
   checkBanks(findings, wheel, sites, good);
