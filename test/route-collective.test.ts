@@ -141,7 +141,7 @@ describe("properties", () => {
           expect(solveCollective(problem, { chunks, objective, budget: 3_000_000 })).toEqual(solution);
         },
       ),
-      { numRuns: 120 },
+      { numRuns: 60 },
     );
   });
 
@@ -154,7 +154,7 @@ describe("properties", () => {
         const bound = collectiveBounds(plain).roundsPerChunk;
         expect(isLess(solution.bounds.roundsPerChunk, bound)).toBe(false);
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
   });
 

@@ -89,7 +89,10 @@ function boundForSteps(problem: CollectiveProblem, bounds: CollectiveBounds, sch
   if (problem.isCombining || steps === 0) return rounds;
   const needs = windowNeeds(problem, rankHops(problem), steps);
   const most = countRounds(schedule);
-  while (rounds < most && sharings(needs, chunks, steps, rounds).length === 0) rounds++;
+  for (; rounds < most; rounds++) {
+    const { list, isComplete } = sharings(needs, chunks, steps, rounds);
+    if (list.length > 0 || !isComplete) break;
+  }
   return rounds;
 }
 
@@ -216,7 +219,7 @@ function roundsNeeded(problem: CollectiveProblem, sends: readonly (readonly [num
 
 function tryRounds(trial: Trial, chunks: number, steps: number, rounds: number): Found | undefined {
   const { problem, hops, budget } = trial;
-  const choices = sharings(needsOf(trial, steps), chunks, steps, rounds);
+  const { list: choices } = sharings(needsOf(trial, steps), chunks, steps, rounds);
   for (let variant = 0; variant < variantsTried; variant++) {
     for (const sharing of choices) {
       if (budget.left <= 0) return undefined;
@@ -249,8 +252,14 @@ function toFound(
   return { schedule, rounds: countRounds(schedule) };
 }
 
+type Sharings = {
+  readonly list: readonly (readonly number[])[];
+  /** False where there may be more that were not looked at. */
+  readonly isComplete: boolean;
+};
+
 /** Rounds shared among steps, at least one each and as many as the windows need: even ones first, then those with more rounds in early steps. */
-function sharings(needs: Float64Array, chunks: number, steps: number, rounds: number): readonly (readonly number[])[] {
+function sharings(needs: Float64Array, chunks: number, steps: number, rounds: number): Sharings {
   const found: number[][] = [];
   let visits = 20_000;
   const extend = (head: readonly number[], left: number): void => {
@@ -266,9 +275,10 @@ function sharings(needs: Float64Array, chunks: number, steps: number, rounds: nu
   };
   extend([], rounds);
   const spreadOf = (sharing: readonly number[]): number => sharing.reduce((sum, count) => sum + count * count, 0);
-  return found
+  const list = found
     .map((sharing, index) => ({ sharing, index, spread: spreadOf(sharing) }))
     .sort((a, b) => a.spread - b.spread || a.index - b.index)
     .slice(0, mostSharings)
     .map(({ sharing }) => sharing);
+  return { list, isComplete: visits >= 0 };
 }

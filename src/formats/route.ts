@@ -71,13 +71,14 @@ function answerCollective(instance: CollectiveInstance, options: RouteOptions): 
     const text = `${heading}\nblock ${block} cannot reach rank ${destination}\n`;
     return { ok: true, isRouted: false, json: { ...common, routed: false, block, destination }, text };
   }
-  const { schedule, steps, rounds, bounds, workUnits } = solution;
+  const { schedule, steps, rounds, roundsBound, bounds, workUnits } = solution;
   const { chunks } = schedule;
   const { numerator, denominator } = bounds.roundsPerChunk;
   const lowerBound = {
     steps: bounds.steps,
     roundsPerChunk: fraction(numerator, denominator),
     rounds: Math.ceil((numerator * chunks) / denominator),
+    roundsInTheseSteps: roundsBound,
     reason: bounds.reason,
   };
   const gap = numerator === 0 ? 0 : (rounds * denominator) / (numerator * chunks) - 1;
@@ -103,7 +104,7 @@ function answerCollective(instance: CollectiveInstance, options: RouteOptions): 
   };
   const lines = [
     heading,
-    `${chunks} chunks a block, ${steps} steps (lower bound ${bounds.steps}), ${rounds} rounds`,
+    `${chunks} chunks a block, ${steps} steps (lower bound ${bounds.steps}), ${rounds} rounds (in these steps at least ${roundsBound})`,
     `${fraction(rounds, chunks)} rounds a chunk, lower bound ${lowerBound.roundsPerChunk} (${bounds.reason}): ${gapText(gap)}`,
     `links are busy ${(utilisation * 100).toFixed(1)} % of the rounds`,
     ...stepLists.map(({ rounds: count, sends }, i) => {
