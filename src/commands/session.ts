@@ -3,7 +3,6 @@
 import { diagnostic } from "../../ir/diag/codes.ts";
 import { type Diagnostic, fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
 import { didYouMean } from "../../ir/diag/suggest.ts";
-import { stderrIsTerminal, writeStderr } from "../io.ts";
 import { renderWarnings } from "../render.ts";
 import { longFlag, type OptionName, type OptionRow, optionRows } from "./options.ts";
 
@@ -17,6 +16,8 @@ export interface Session {
   readonly operands: readonly string[];
   readonly given: ReadonlyMap<OptionName, readonly string[]>;
   readonly color: boolean;
+  readonly writeErr: (text: string) => void;
+  readonly isTerminal: boolean;
   readonly times: { name: string; start: number; seconds: number }[];
 }
 
@@ -77,18 +78,18 @@ export function wholeOption(session: Session, name: OptionName, least: number): 
 
 const clearLine = "\r\u001b[K";
 
-export const showsProgress = (session: Session): boolean => stderrIsTerminal() && !isSet(session, "quiet");
+const showsProgress = (session: Session): boolean => session.isTerminal && !isSet(session, "quiet");
 
 /** One line that the next one replaces; on a terminal only. */
 export function progress(session: Session, text: string): void {
-  if (showsProgress(session)) writeStderr(text === "" ? clearLine : `${clearLine}${text}`);
+  if (showsProgress(session)) session.writeErr(text === "" ? clearLine : `${clearLine}${text}`);
 }
 
 /** A stage begins (and the one before ends). */
 export function stage(session: Session, name: string): void {
   endStage(session);
   session.times.push({ name, start: performance.now(), seconds: 0 });
-  if (isSet(session, "verbose")) writeStderr(`${name} ...\n`);
+  if (isSet(session, "verbose")) session.writeErr(`${name} ...\n`);
   else progress(session, `${name} ...`);
 }
 
@@ -107,5 +108,5 @@ export function stageTimes(session: Session): readonly StageTime[] {
 
 /** Notes on the way, on stderr. */
 export function warn(session: Session, warnings: readonly Diagnostic[]): void {
-  if (!isSet(session, "quiet")) writeStderr(renderWarnings(warnings, { color: session.color }));
+  if (!isSet(session, "quiet")) session.writeErr(renderWarnings(warnings, { color: session.color }));
 }
