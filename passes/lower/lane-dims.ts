@@ -115,7 +115,7 @@ function matmulCycles(chooser: Chooser, node: GraphNode, lanesAreRows: boolean):
   const n = out.at(-1) ?? 1;
   const batch = elementCount(out) / (m * n);
   const [moving, stationary] = lanesAreRows ? [n, m] : [m, n];
-  return batch * Math.ceil(stationary / chooser.target.lanes) * Math.ceil(k / Math.max(1, chooser.target.lanes >> 1)) * Math.max(moving, 10);
+  return 0.5 * batch * Math.ceil(stationary / chooser.target.lanes) * Math.ceil(k / Math.max(1, chooser.target.lanes >> 1)) * Math.max(moving, 10);
 }
 
 function unitCost(chooser: Chooser, unit: Unit): number {

@@ -15,11 +15,14 @@ export function columnClasses(target: Target): { wide: number; narrow: number; a
   return { wide, narrow: Math.min(all, wide + Math.max(2, Math.floor(all * 0.25))), all };
 }
 
-/** Columns in use by storages that are read together with this one. */
-function avoidedColumns(state: ScheduleState, storage: StorageId): Set<string> {
+/** Columns in use by storages that are read together with this part: their part of the same number where both are cut alike. */
+function avoidedColumns(state: ScheduleState, storage: StorageId, own: number): Set<string> {
   const avoided = new Set<string>();
+  const parts = state.parts[storage]?.length ?? 1;
   for (const other of state.together.get(storage) ?? []) {
+    const alike = state.parts[other]?.length === parts;
     (state.parts[other] ?? []).forEach((part, index) => {
+      if (alike && index !== own) return;
       for (const buffer of part.buffers) if (buffer !== undefined) avoided.add(slicesKey(state, buffer));
       const pinned = state.pinned.get(pinKey(other, index));
       if (pinned !== undefined) avoided.add(`${pinned.hemisphere}${pinned.column}`);
@@ -31,14 +34,14 @@ function avoidedColumns(state: ScheduleState, storage: StorageId): Set<string> {
 const slicesKey = (state: ScheduleState, buffer: Buffer): string => `${buffer.hemisphere}${Math.floor((buffer.slices[0] as number) / state.target.mem.slicesPerColumn)}`;
 
 /** Locations for a part of `storage`, best first. */
-export function candidateLocations(state: ScheduleState, storage: Storage, side: Hemisphere | undefined): Location[] {
+export function candidateLocations(state: ScheduleState, storage: Storage, part: number, side: Hemisphere | undefined): Location[] {
   const { wide, narrow, all } = columnClasses(state.target);
   const width = bytesOfStorage(storage);
   const perColumn = state.target.mem.slicesPerColumn;
   // The identity is read while narrow results are written: it stands apart from them.
   const apart = storage.content?.kind === "identity" && narrow < all;
   const [from, to] = apart ? [narrow, all] : width === 4 ? [0, wide] : [wide, narrow];
-  const avoided = avoidedColumns(state, storage.id);
+  const avoided = avoidedColumns(state, storage.id, part);
   const found: { location: Location; cost: number }[] = [];
   for (const hemisphere of side === undefined ? hemispheres : [side]) {
     for (let column = from; column < to; column++) {
@@ -84,7 +87,7 @@ export function bufferOf(state: ScheduleState, id: StorageId, part: number, towa
   invariant(storage.content !== undefined || pinned !== undefined || storage.boundary?.kind === "in", `${storage.name} is read before it is written`);
   if (pinned !== undefined) return locatePart(state, storage, part, copy, pinned);
   const side = storage.replicated ? (towards ?? "W") : state.side[id];
-  const best = candidateLocations(state, storage, side)[0];
+  const best = candidateLocations(state, storage, part, side)[0];
   invariant(best !== undefined, "there are columns for every width");
   return locatePart(state, storage, part, copy, best);
 }

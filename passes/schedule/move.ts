@@ -35,7 +35,7 @@ function outBuffer(state: ScheduleState, out: Access, avoid: readonly Buffer[]):
   if (known !== undefined) return known;
   const pinned = state.pinned.get(pinKey(out.storage, part));
   if (pinned !== undefined) return locatePart(state, storage, part, 0, pinned);
-  const candidates = candidateLocations(state, storage, state.side[storage.id]);
+  const candidates = candidateLocations(state, storage, part, state.side[storage.id]);
   const columnOf = (buffer: Buffer): string => `${buffer.hemisphere}${Math.floor((buffer.slices[0] as number) / state.target.mem.slicesPerColumn)}`;
   const location = candidates.find((c) => !avoid.some((buffer) => columnOf(buffer) === `${c.hemisphere}${c.column}`)) ?? candidates[0];
   invariant(location !== undefined, "there are columns for every width");

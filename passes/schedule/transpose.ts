@@ -154,7 +154,7 @@ function placeBytes(state: ScheduleState, moving: RowWindow, target: Access, pla
   if (buffer === undefined) {
     const moved = storageById(state, moving.access.storage);
     const source = moved.content?.kind === "identity" ? undefined : bufferOf(state, moved.id, Math.floor((moving.access.vectors[0] as number) / moved.partVectors), undefined);
-    const candidates = candidateLocations(state, out, state.side[out.id]);
+    const candidates = candidateLocations(state, out, part, state.side[out.id]);
     const column = source === undefined ? -1 : Math.floor((source.slices[0] as number) / state.target.mem.slicesPerColumn);
     const location = candidates.find((c) => source === undefined || c.hemisphere !== source.hemisphere || c.column !== column) ?? candidates[0];
     invariant(location !== undefined, "there are columns for every width");

@@ -205,7 +205,7 @@ export function placePass(state: ScheduleState, pass: EwPass, period: number, fr
   const open = places.map((place, i) => (place.buffer === undefined && place.location === undefined ? i : -1)).filter((i) => i >= 0);
   for (const i of open) {
     const storage = storageById(state, (sinks[i] as EwSink).access.storage);
-    const candidates = candidateLocations(state, storage, sideOfSink(state, sinks[i] as EwSink));
+    const candidates = candidateLocations(state, storage, partOfSink(state, sinks[i] as EwSink), sideOfSink(state, sinks[i] as EwSink));
     const free = candidates.find((c) => !places.some((place, j) => j !== i && takesColumn(state, place, c)));
     places[i] = { buffer: undefined, location: free ?? candidates[0] };
   }
@@ -213,7 +213,7 @@ export function placePass(state: ScheduleState, pass: EwPass, period: number, fr
     const storage = storageById(state, (sinks[i] as EwSink).access.storage);
     best = undefined;
     let chosen = places[i] as SinkPlace;
-    const candidates = candidateLocations(state, storage, sideOfSink(state, sinks[i] as EwSink));
+    const candidates = candidateLocations(state, storage, partOfSink(state, sinks[i] as EwSink), sideOfSink(state, sinks[i] as EwSink));
     for (let c = 0; c < candidates.length && (c < candidateLimit || best === undefined); c++) {
       const location = candidates[c];
       places[i] = { buffer: undefined, location };
