@@ -48,7 +48,7 @@ type Strategy = {
   readonly place: (weights: Float64Array, workLimit: number) => Placement | undefined;
 };
 
-/** First fit under several orders, and filling from below under several weights; the best of each kind first. */
+/** Filling from below under several weights, which is quick, and first fit under several orders; the best of each kind first. */
 function strategyKinds(sections: Sections, lowerBound: number): readonly (readonly Strategy[])[] {
   const { first, last, size, times } = sections;
   const neighbours = neighbourCounts(sections);
@@ -61,8 +61,8 @@ function strategyKinds(sections: Sections, lowerBound: number): readonly (readon
     weights: () => Float64Array.from(size, (_, b) => weight(b)),
     place: (own, workLimit) => fillSkyline(sections, own, sharpness, lowerBound, workLimit),
   });
-  const byLength = [7, 8, 6].map((sharpness) => fromBelow(sharpness, length));
-  return [byOrder, [...byLength, fromBelow(10, (b) => (size[b] ?? 0) * length(b))]];
+  const bySharpness = [11, 9, 7, 14].map((sharpness) => fromBelow(sharpness, length));
+  return [[...bySharpness, fromBelow(10, (b) => (size[b] ?? 0) * length(b))], byOrder];
 }
 
 /** Work (placed buffers looked at, or the like of it) before no further attempt is begun: a few seconds. */
@@ -89,7 +89,25 @@ function attempt(trial: Trial, strategy: Strategy, weights: Float64Array): Place
   return placement;
 }
 
-const peakOf = (tried: Tried | undefined): number => tried?.placement.peak ?? Number.POSITIVE_INFINITY;
+/** Tries strategies of one kind; when the first takes too long, so would the others. */
+function tryKind(kind: readonly Strategy[], trial: Trial, isDone: () => boolean): readonly Tried[] {
+  const tried: Tried[] = [];
+  for (const strategy of kind) {
+    if (isDone()) break;
+    const weights = strategy.weights();
+    const placement = attempt(trial, strategy, weights);
+    if (placement !== undefined) tried.push({ strategy, weights, placement });
+    else if (tried.length === 0) break;
+  }
+  return tried;
+}
+
+/** The attempt with the lowest peak, the earliest of them. */
+function bestOf(tried: readonly Tried[]): Tried | undefined {
+  let best = tried[0];
+  for (const own of tried) if (best === undefined || own.placement.peak < best.placement.peak) best = own;
+  return best;
+}
 
 /** The best placement found; stops at `target`, which no placement need go below. */
 export function heuristicPlacement(sections: Sections, target: number, lowerBound: number): Placement {
@@ -99,29 +117,18 @@ export function heuristicPlacement(sections: Sections, target: number, lowerBoun
     const { best, work } = trial;
     return best.peak <= target || work > workLimit || (work > patience && best.peak <= target * closeEnough);
   };
-  const tryOne = (strategy: Strategy): Tried | undefined => {
-    if (isDone()) return undefined;
-    const weights = strategy.weights();
-    const placement = attempt(trial, strategy, weights);
-    return placement === undefined ? undefined : { strategy, weights, placement };
-  };
-  const kinds = strategyKinds(sections, lowerBound).map(([leader, ...others], index) => ({
-    index,
-    leader: leader === undefined ? undefined : tryOne(leader),
-    others,
-  }));
-  // The kind whose leader does better has the first use of the work that is left.
-  kinds.sort((a, b) => peakOf(a.leader) - peakOf(b.leader) || a.index - b.index);
-  for (const { leader, others } of kinds) {
-    const tried = [leader, ...others.map(tryOne)].filter((own) => own !== undefined);
-    const ranked = tried.map((own, rank) => ({ own, rank }));
-    ranked.sort((a, b) => peakOf(a.own) - peakOf(b.own) || a.rank - b.rank);
-    const promising = ranked[0]?.own;
-    if (promising === undefined) continue;
-    let { offsets } = promising.placement;
+  const promising: Tried[] = [];
+  for (const kind of strategyKinds(sections, lowerBound)) {
+    const best = bestOf(tryKind(kind, trial, isDone));
+    if (best !== undefined) promising.push(best);
+  }
+  // The kind that does better has the first use of the work that is left; the sort is stable.
+  promising.sort((a, b) => a.placement.peak - b.placement.peak);
+  for (const { strategy, weights, placement } of promising) {
+    let { offsets } = placement;
     for (let round = 0; round < repairRounds && !isDone(); round++) {
-      bringForward(sections, promising.weights, offsets, target);
-      offsets = attempt(trial, promising.strategy, promising.weights)?.offsets ?? offsets;
+      bringForward(sections, weights, offsets, target);
+      offsets = attempt(trial, strategy, weights)?.offsets ?? offsets;
     }
   }
   return trial.best;

@@ -84,7 +84,7 @@ function resultLayout(context: LowerContext, unit: Unit, sources: readonly Tenso
   const made = choiceLayout(shape, flat ? -1 : laneDim, context.target.lanes);
   const uniform =
     flat &&
-    unit.fed === undefined &&
+    (unit.fed === undefined || unit.fed.matmul.op === "reduceSum") &&
     sources.every((source) => isConstant(context, source) || homesOf(context, source).some((home) => home.uniform && laneCompatible(made.layout, true, home)));
   return { ...made, uniform };
 }

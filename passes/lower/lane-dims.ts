@@ -134,7 +134,8 @@ function unitCost(chooser: Chooser, unit: Unit): number {
     for (const input of node.inputs) if (input !== null && !unit.nodes.some((other) => other.outputs[0] === input)) cost += readCost(chooser, input, node);
   }
   const matmul = unit.kind === "matmul" ? unit.nodes[0] : unit.fed?.matmul;
-  if (matmul !== undefined) {
+  if (matmul?.op === "reduceSum") cost += readCost(chooser, matmul.inputs[0] as TensorId, matmul);
+  else if (matmul !== undefined) {
     const out = shapeOf(chooser, matmul.outputs[0] as TensorId);
     const dim = chooser.chosen.get(matmul.outputs[0] as TensorId) ?? lastDim(out);
     if (dim < lastDim(out) - 1) cost += 1e6;
@@ -177,7 +178,7 @@ function components(chooser: Chooser): Unit[][] {
     for (const id of unitTensors(unit)) {
       for (const reader of chooser.plan.consumers.get(id) ?? []) {
         const other = chooser.plan.units[chooser.plan.unitOf.get(reader.id) ?? -1];
-        if (other === undefined || reader.op === "matmul" || (other.kind !== "ew" && other.kind !== "reduce") || rankOf(other) !== rankOf(unit)) continue;
+        if (other === undefined || reader.op === "matmul" || reader.op === "gather" || (other.kind !== "ew" && other.kind !== "reduce") || rankOf(other) !== rankOf(unit)) continue;
         parent[find(other.id)] = find(unit.id);
       }
     }

@@ -8,12 +8,12 @@ import type { KernelProgram, StorageId } from "./kernel.ts";
 import { chooseLaneDims } from "./lane-dims.ts";
 import { makeLayout } from "./layout.ts";
 import { lowerGather } from "./gather.ts";
-import { lowerFedUnit, lowerMatmul } from "./matmul.ts";
+import { lowerFedUnit, lowerMatmul, prepareOperand } from "./matmul.ts";
 import { moveHome } from "./move.ts";
 import { anyHome, lowerMove, moveView } from "./movement.ts";
 import { pushPasses } from "./passes.ts";
 import { laneDimOf } from "./request.ts";
-import { lowerReduce } from "./reduce.ts";
+import { lowerFedReduce, lowerReduce } from "./reduce.ts";
 import { planUnits, type Unit, type UnitPlan } from "./units.ts";
 
 export interface BlockInput {
@@ -73,7 +73,10 @@ export function lowerBlock(graph: Graph, block: Block, target: Target): LoweredB
   const context: LowerContext = { graph, target, storages: [], kernels: [], homes: new Map(), producers, constants: new Map(), laneDims, moveView };
   const inputHomes: BorderHome[] = [];
   for (const input of block.inputs) inputHomes.push(...borderInputs(context, input, demands));
-  for (const unit of plan.units) lowerUnit(context, plan, unit, outputs, demands);
+  for (const unit of plan.units) {
+    lowerUnit(context, plan, unit, outputs, demands);
+    for (const node of unit.nodes) prepareOperands(context, plan, node.outputs[0] as TensorId, originsOf(unit));
+  }
   const outputHomes = [...outputs].map((id) => ({ tensor: id, home: borderOutput(context, id) }));
   return { storages: context.storages, kernels: context.kernels, inputHomes, outputHomes };
 }
@@ -112,13 +115,23 @@ function lowerUnit(context: LowerContext, plan: UnitPlan, unit: Unit, outputs: R
     case "ew": {
       const escaped = escaping(unit, plan.consumers, outputs);
       if (unit.fed !== undefined) {
-        if (lowerFedUnit(context, unit, escaped, demands, origins)) return;
-        lowerMatmul(context, unit.fed.matmul, demands, origins);
+        const source = unit.fed.matmul;
+        if (source.op === "reduceSum" ? lowerFedReduce(context, unit, escaped, demands, origins) : lowerFedUnit(context, unit, escaped, demands, origins)) return;
+        if (source.op === "reduceSum") lowerReduce(context, source, demands, origins);
+        else lowerMatmul(context, source, demands, origins);
       }
       const { fed: _fed, ...alone } = unit;
       const { pass } = buildPass(context, alone, escaped, demands, undefined, origins);
       pushPasses(context, unit.nodes.map((n) => n.op).join("+"), origins, [pass]);
     }
+  }
+}
+
+/** Brings a fresh result into the form in which the matmuls behind it want it, as soon as it exists: engines are free then. */
+function prepareOperands(context: LowerContext, plan: UnitPlan, id: TensorId, origins: readonly number[]): void {
+  for (const reader of plan.consumers.get(id) ?? []) {
+    if (isView(reader)) prepareOperands(context, plan, reader.outputs[0] as TensorId, origins);
+    else if (reader.op === "matmul") prepareOperand(context, reader, id, origins);
   }
 }
 

@@ -63,6 +63,17 @@ function makeProduct(context: LowerContext, node: GraphNode, lanesAreRows: boole
   };
 }
 
+/** Makes the home of one operand of a matmul that `makeProduct` will ask for. */
+export function prepareOperand(context: LowerContext, node: GraphNode, id: TensorId, origins: readonly number[]): void {
+  const stored = storedOf(modeOf(node));
+  const rank = tensorOf(context, id).shape.length;
+  node.inputs.forEach((input, side) => {
+    if (input !== id || isConstant(context, id)) return;
+    const kDim = side === 0 ? rank - 1 : rank - 2;
+    requestRows(context, id, stored, kDim, (layout) => rowsOnly(layout, kDim), origins);
+  });
+}
+
 /** Index of the matrix of an operand for a batch index of the result. */
 function batchOffset(shape: readonly number[], batch: readonly number[]): number {
   let index = 0;

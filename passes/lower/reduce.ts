@@ -3,13 +3,14 @@ import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { GraphNode, TensorId } from "../../ir/graph/graph.ts";
 import type { AluOp } from "../../ir/machine/isa.ts";
 import type { Demands } from "./elementwise.ts";
-import { resultHome } from "./elementwise.ts";
+import { buildPass, resultHome } from "./elementwise.ts";
 import { access, addStorage, bytesOf, type Home, homesOf, type LowerContext, newHome, storedTypeOf, tensorOf } from "./homes.ts";
 import type { Access, EwPass, MatmulGroup, MatmulStep, StorageId } from "./kernel.ts";
 import { dimOffsets, type Layout, makeLayout, runsAlongLanes } from "./layout.ts";
 import { pushPasses, slicePass, pieceBorders } from "./passes.ts";
 import { groupLimit } from "./matmul.ts";
 import { laneDimOf, moveTo } from "./request.ts";
+import type { Unit } from "./units.ts";
 import { followWalk, laneRuns, type VectorWalk, walkVectors } from "./walk.ts";
 
 function reduceOp(node: GraphNode, float: boolean): AluOp {
@@ -40,13 +41,42 @@ export function lowerReduce(context: LowerContext, node: GraphNode, demands: Dem
   const across = homes.find((home) => axes.includes(laneDimOf(home.layout)) && !home.uniform);
   const float = tensorOf(context, source).dtype === "float32";
   if (node.op === "reduceSum" && float && across !== undefined && singleLaneDim(across.layout)) {
-    sumLanes(context, node, across, demands, origins);
+    sumLanes(context, node, across, origins, (layout, vectors, walk) => ({
+      count: walk.vectors.length,
+      sources: ["sums"],
+      ops: [{ op: "mov", args: [{ kind: "source", source: 0 }], reset: 0 }],
+      sinks: demands.typesOf(node.outputs[0] as TensorId).map((type) => ({
+        op: 0,
+        access: access(resultHome(context, node.outputs[0] as TensorId, type, layout, vectors, true, demands, true).storage, walk.vectors),
+        every: 1,
+      })),
+    }));
     return;
   }
   const shape = tensorOf(context, source).shape;
   const kept = shape.map((_, d) => d).filter((d) => !axes.includes(d) && (shape[d] as number) > 1);
   const moved = moveTo(context, source, kept[kept.length - 1] ?? -1, false, storedTypeOf(tensorOf(context, source)), origins);
   reduceVectors(context, node, moved, demands, origins);
+}
+
+/** The pass that takes the sums, for the layout of the (uniform) result. */
+type PassMaker = (layout: Layout, vectors: number, walk: VectorWalk) => EwPass;
+
+/** A lane sum and the elementwise unit that takes it; false where the sum is not computed over lanes. */
+export function lowerFedReduce(context: LowerContext, unit: Unit, escaped: readonly TensorId[], demands: Demands, origins: readonly number[]): boolean {
+  const node = unit.fed?.matmul;
+  if (node === undefined || node.op !== "reduceSum") return false;
+  const source = node.inputs[0] as TensorId;
+  const axes = node.attrs.axes as readonly number[];
+  const homes = homesOf(context, source).filter((home) => bytesOf(home.type) === 4);
+  const along = (home: Home): boolean => axes.some((axis) => runsAlongLanes(home.layout.dims[axis] ?? []));
+  const across = homes.find((home) => axes.includes(laneDimOf(home.layout)) && !home.uniform && singleLaneDim(home.layout));
+  if (tensorOf(context, source).dtype !== "float32" || across === undefined || homes.some((home) => !along(home))) return false;
+  const { pass, layout, walk } = buildPass(context, unit, escaped, demands, node.outputs[0] as TensorId, origins);
+  const expected = walkVectors(makeLayout(layout.shape, -1, context.target.lanes).layout);
+  invariant(expected.vectors.every((v, i) => v === walk.vectors[i]), "a unit of lane sums has one element a vector");
+  sumLanes(context, node, across, origins, () => pass);
+  return true;
 }
 
 const singleLaneDim = (layout: Layout): boolean => layout.dims.filter((digits) => runsAlongLanes(digits)).length === 1;
@@ -94,7 +124,7 @@ function copyLaneDigits(out: Layout, source: Layout, laneDim: number): Layout {
 }
 
 /** float32 sum over lanes: every lane of the product with ones is the sum, so the result is uniform. */
-function sumLanes(context: LowerContext, node: GraphNode, home: Home, demands: Demands, origins: readonly number[]): void {
+function sumLanes(context: LowerContext, node: GraphNode, home: Home, origins: readonly number[], passOf: PassMaker): void {
   const id = node.outputs[0] as TensorId;
   const axes = node.attrs.axes as readonly number[];
   const spec = context.target.mxm.modes.fp32;
@@ -102,21 +132,20 @@ function sumLanes(context: LowerContext, node: GraphNode, home: Home, demands: D
   const laneDim = laneDimOf(home.layout);
   const joined = joinBlocks(context, home, laneDim, origins);
   if (joined !== undefined) {
-    sumLanes(context, node, joined, demands, origins);
+    sumLanes(context, node, joined, origins, passOf);
     return;
   }
   const otherAxes = axes.filter((axis) => axis !== laneDim && (home.layout.shape[axis] as number) > 1);
   const { layout, vectors } = makeLayout(tensorOf(context, id).shape, -1, context.target.lanes);
   const walk = walkVectors(layout);
+  const pass = passOf(layout, vectors, walk);
   const base = followKept(walk, home, axes);
   const ones = onesStorage(context);
   const runs = laneRuns(home.layout, laneDim, spec.tileK);
   const offsets = crossOffsets(home.layout, otherAxes);
-  const sinks = demands.typesOf(id).map((type) => ({ op: 0, access: access(resultHome(context, id, type, layout, vectors, true, demands, true).storage, walk.vectors), every: 1 }));
-  const plain: EwPass = { count: walk.vectors.length, sources: ["sums"], ops: [{ op: "mov", args: [{ kind: "source", source: 0 }], reset: 0 }], sinks };
-  const pass = plain;
   const limit = groupLimit(context, "fp32", 1, pass.count, runs.length);
-  const borders = pieceBorders(context, pass.count, 1, sinks.map((sink) => ({ access: sink.access, every: 1 })));
+  const others = pass.sources.flatMap((source) => (source === "sums" ? [] : [source]));
+  const borders = pieceBorders(context, pass.count, 1, [...others, ...pass.sinks.map((sink) => sink.access)].map((part) => ({ access: part, every: 1 })));
   const groups: MatmulGroup[] = [];
   for (let b = 0; b + 1 < borders.length; b++) {
     for (let from = borders[b] as number; from < (borders[b + 1] as number); from += limit) {

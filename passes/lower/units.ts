@@ -9,7 +9,7 @@ export interface Unit {
   readonly id: number;
   readonly kind: "ew" | "matmul" | "reduce" | "move" | "gather";
   readonly nodes: readonly GraphNode[];
-  /** A matmul whose sums feed this elementwise unit through these views (outermost consumer last), and nothing else. */
+  /** A matmul (or a reduceSum, which may become one) whose sums feed this unit through these views (outermost consumer last), and nothing else. */
   readonly fed?: { readonly matmul: GraphNode; readonly views: readonly GraphNode[] };
 }
 
@@ -226,5 +226,6 @@ function feedingMatmul(
     if (outputs.has(input) || (consumers.get(input) ?? []).length !== 1) return undefined;
     node = producers.get(input);
   }
-  return node !== undefined && node.op === "matmul" ? { matmul: node, views } : undefined;
+  if (node?.op === "matmul") return { matmul: node, views };
+  return node?.op === "reduceSum" && views.length === 0 ? { matmul: node, views } : undefined;
 }

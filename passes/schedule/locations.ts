@@ -12,7 +12,7 @@ const hemispheres = ["W", "E"] as const;
 export function columnClasses(target: Target): { wide: number; narrow: number; all: number } {
   const all = memColumnsPerHemisphere(target);
   const wide = Math.max(1, Math.ceil(all * 0.5));
-  return { wide, narrow: Math.min(all, wide + Math.max(2, Math.floor(all * 0.25))), all };
+  return { wide, narrow: Math.min(all, wide + Math.max(2, Math.floor(all * 0.36))), all };
 }
 
 /** Columns in use by storages that are read together with this part: their part of the same number where both are cut alike. */
