@@ -90,7 +90,7 @@ const allowed: Readonly<Record<string, Row>> = {
   "src/report": { why: "figures and texts from programs", imports: [...irParts, "backends/encode", "backends/interp"] },
   "src/docs": {
     why: "pages from tables",
-    imports: [...irParts, ...passParts, "backends/encode", "src/commands", "src/io", "src/render"],
+    imports: [...irParts, ...passParts, "backends/encode", "src/commands", "src/demo", "src/io", "src/render"],
   },
   "src/compile-model": {
     why: "the whole line for a file",

@@ -1,24 +1,25 @@
-// `npm run demo`: the trained adder on four chips. Compiles models/adder.onnx, proves the schedule legal, then answers `123+456=` digit by
-// digit, each by one execution of the program in the interpreter, cycle by cycle. A prompt may be given: `npm run demo -- 017+985=`.
+// The demonstration: the trained adder on four chips. Compiles models/adder.onnx, proves the schedule legal, then answers a prompt digit by
+// digit, each by one execution of the program in the interpreter, cycle by cycle.
 import { fileURLToPath } from "node:url";
-import { verifyProgram } from "../backends/check/verify.ts";
-import { describeFault } from "../backends/interp/fault.ts";
-import type { HostTensor } from "../backends/interp/host.ts";
-import { interpret } from "../backends/interp/interpret.ts";
-import { diagnostic, exitCodeOf } from "../ir/diag/codes.ts";
-import { type Diagnostic, fail, invariant, ok, type Result } from "../ir/diag/diagnostic.ts";
-import { bytesOf, int64s, numbersOf, reshaped, valueFromBytes } from "../ir/graph/values.ts";
-import type { Program } from "../ir/machine/program.ts";
-import { compileModel } from "./compile-model.ts";
-import { isRecord } from "./formats/json-value.ts";
-import { readFileBytes, writeStderr, writeStdout } from "./io.ts";
-import { renderDiagnostics } from "./render.ts";
-import { programReport } from "./report/program-report.ts";
-import { certificateLines, stageTable } from "./report/program-text.ts";
-import { columns, grouped } from "./report/table.ts";
-import { defaultTargetName, presetTarget } from "./targets/presets.ts";
+import { verifyProgram } from "../../backends/check/verify.ts";
+import { describeFault } from "../../backends/interp/fault.ts";
+import type { HostTensor } from "../../backends/interp/host.ts";
+import { interpret } from "../../backends/interp/interpret.ts";
+import { diagnostic } from "../../ir/diag/codes.ts";
+import { type Diagnostic, fail, invariant, ok, type Result } from "../../ir/diag/diagnostic.ts";
+import { bytesOf, int64s, numbersOf, reshaped, valueFromBytes } from "../../ir/graph/values.ts";
+import type { Program } from "../../ir/machine/program.ts";
+import { compileModel } from "../compile-model.ts";
+import { isRecord } from "../formats/json-value.ts";
+import { readFileBytes } from "../io.ts";
+import { programReport } from "../report/program-report.ts";
+import { certificateLines, stageTable } from "../report/program-text.ts";
+import { columns, grouped } from "../report/table.ts";
+import { defaultTargetName, presetTarget } from "../targets/presets.ts";
 
 const chips = 4;
+
+type Write = (text: string) => void;
 
 /** What models/adder.json says of the model. */
 interface Adder {
@@ -31,7 +32,7 @@ interface Adder {
   readonly fillToken: number;
 }
 
-const modelFile = (name: string): string => fileURLToPath(new URL(`../../models/${name}`, import.meta.url));
+const modelFile = (name: string): string => fileURLToPath(new URL(`../../../models/${name}`, import.meta.url));
 const numberNames = ["sequenceLength", "promptLength", "answerLength", "fillToken"];
 
 function readAdder(path: string): Result<Adder> {
@@ -83,30 +84,31 @@ function nextToken(program: Program, adder: Adder, tokens: readonly number[], po
 }
 
 /** Says how the program was verified, or what it breaks. */
-function verified(program: Program): readonly Diagnostic[] {
+function verified(program: Program, write: Write): readonly Diagnostic[] {
   const report = verifyProgram(program);
   const facts = report.invariants.reduce((sum, { checked }) => sum + checked, 0);
   const broken = report.invariants.filter(({ violationCount }) => violationCount > 0).map(({ name }) => name);
   if (broken.length > 0) return [diagnostic("LPU6001", `the program breaks: ${broken.join(", ")}`)];
-  writeStdout(`verified: all ${report.invariants.length} invariants hold, ${grouped(facts)} facts checked\n\n`);
+  write(`verified: all ${report.invariants.length} invariants hold, ${grouped(facts)} facts checked\n\n`);
   return [];
 }
 
-function demo(prompt: string): readonly Diagnostic[] {
+/** Answers `prompt`, saying everything through `write`; gives what went wrong. */
+export function demo(prompt: string, write: Write): readonly Diagnostic[] {
   const adder = readAdder(modelFile("adder.json"));
   if (!adder.ok) return adder.diagnostics;
   const tokens = promptTokens(adder.value, prompt);
   if (!tokens.ok) return tokens.diagnostics;
   const target = presetTarget(defaultTargetName);
   invariant(target !== undefined, "the default target is a preset");
-  writeStdout(`compiling models/adder.onnx for ${chips} chips of ${target.name} ...\n`);
+  write(`compiling models/adder.onnx for ${chips} chips of ${target.name} ...\n`);
   const options = { target, chips, dims: new Map(), shapes: new Map(), precision: "fp16" } as const;
   const compiled = compileModel(modelFile("adder.onnx"), options);
   if (!compiled.ok) return compiled.diagnostics;
   const { program } = compiled.value;
   const report = programReport(program);
-  writeStdout(`${stageTable(report)}\n\n`);
-  const broken = verified(program);
+  write(`${stageTable(report)}\n\n`);
+  const broken = verified(program, write);
   if (broken.length > 0) return broken;
   const sequence = [...tokens.value];
   const rows: string[][] = [];
@@ -117,12 +119,8 @@ function demo(prompt: string): readonly Diagnostic[] {
     rows.push([before, adder.value.vocabulary[step.value.token] ?? "?", grouped(step.value.cycles)]);
     sequence.push(step.value.token);
   }
-  writeStdout(`${columns(["sequence so far", "next", "cycles executed"], rows, [2])}\n\n`);
+  write(`${columns(["sequence so far", "next", "cycles executed"], rows, [2])}\n\n`);
   const answer = sequence.map((token) => adder.value.vocabulary[token]).join("");
-  writeStdout(`${certificateLines(report)}\n\n${answer}\n`);
+  write(`${certificateLines(report)}\n\n${answer}\n`);
   return [];
 }
-
-const problems = demo(process.argv[2] ?? "123+456=");
-if (problems.length > 0) writeStderr(renderDiagnostics(problems, { color: false }));
-process.exitCode = exitCodeOf(problems);
