@@ -5,6 +5,7 @@ import { searchExactly } from "./exact.ts";
 import { heuristicPlacement } from "./heuristic.ts";
 import { componentsOf, type Instance, instanceOf, withCapacity } from "./instance.ts";
 import type { AllocBuffer } from "./problem.ts";
+import { repairPeak } from "./repair.ts";
 import { type Sections, sectionsOf } from "./sections.ts";
 
 type Component = {
@@ -63,6 +64,16 @@ export function offsetsOfInput(workspace: Workspace): readonly number[] {
     out[index] = offsets[b] ?? 0;
   });
   return out;
+}
+
+/** Brings down what sticks out above `target`, as far as `budget` goes; returns the work spent. */
+export function repairWorkspace(workspace: Workspace, target: number, budget: number): number {
+  const { sections, components } = workspace;
+  const { offsets, work } = repairPeak(sections, workspace.offsets, target, budget);
+  if (offsets === undefined) return work;
+  workspace.offsets.set(offsets);
+  for (const component of components) component.peak = peakOfComponent(sections, component.buffers, offsets);
+  return work;
 }
 
 export type FitOutcome = {

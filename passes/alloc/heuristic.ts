@@ -122,9 +122,11 @@ export function heuristicPlacement(sections: Sections, target: number, lowerBoun
     const best = bestOf(tryKind(kind, trial, isDone));
     if (best !== undefined) promising.push(best);
   }
-  // The kind that does better has the first use of the work that is left; the sort is stable.
-  promising.sort((a, b) => a.placement.peak - b.placement.peak);
-  for (const { strategy, weights, placement } of promising) {
+  // The kind that does better has the first use of the work that is left.
+  const order = promising.map((tried, index) => ({ tried, index }));
+  order.sort((a, b) => a.tried.placement.peak - b.tried.placement.peak || a.index - b.index);
+  for (const { tried } of order) {
+    const { strategy, weights, placement } = tried;
     let { offsets } = placement;
     for (let round = 0; round < repairRounds && !isDone(); round++) {
       bringForward(sections, weights, offsets, target);

@@ -1,6 +1,6 @@
 // The lowest peak that can be found within a budget, with a lower bound beside it.
 import type { LowerBound } from "./bound.ts";
-import { fitComponents, offsetsOfInput, openWorkspace, peakOfWorkspace } from "./components.ts";
+import { fitComponents, offsetsOfInput, openWorkspace, peakOfWorkspace, repairWorkspace } from "./components.ts";
 import type { AllocProblem } from "./problem.ts";
 
 export type MinimiseOptions = {
@@ -20,6 +20,9 @@ export type MinimisedPeak = {
   readonly work: number;
 };
 
+/** Repair either succeeds soon or not at all. */
+const mostRepair = 50_000;
+
 /** The problem's capacity is not looked at. */
 export function minimisePeak(problem: Pick<AllocProblem, "buffers">, options: MinimiseOptions): MinimisedPeak {
   const workspace = openWorkspace(problem.buffers, 0);
@@ -28,7 +31,7 @@ export function minimisePeak(problem: Pick<AllocProblem, "buffers">, options: Mi
   // Nothing at or below this was found with the share of the budget it had.
   let tried = proved - 1;
   let goal = proved;
-  let work = 0;
+  let work = repairWorkspace(workspace, proved, Math.min(mostRepair, Math.floor(options.budget / 8)));
   while (peakOfWorkspace(workspace) > proved && work < options.budget) {
     const share = Math.ceil((options.budget - work) / 4);
     const outcome = fitComponents(workspace, goal, share);

@@ -1,5 +1,6 @@
 // Lowers the peak of an allocation of very many buffers. Where only a few stick out, those and the top of what lives with them
-// are taken out and put back by exact search, everything else staying where it is. Leaves problems with gaps alone.
+// are taken out and put back by exact search, everything else staying where it is. Leaves problems with gaps alone. Knows
+// nothing of how the allocation was found.
 import { searchExactly } from "./exact.ts";
 import { type Amounts, type Instance, instanceOf } from "./instance.ts";
 import type { AllocBuffer } from "./problem.ts";
@@ -11,6 +12,9 @@ const handfuls: readonly number[] = [40, 100, 200, 300];
 /** More buffers taken out, or fixed around them, make the search slow. */
 const takenLimit = 400;
 const surroundingsLimit = 1_500;
+
+/** Buffers that can be looked at in the time of one unit of search work. */
+const looksPerWork = 1_024;
 
 /** Work of one search for each buffer taken out. */
 const searchBudget = 40;
@@ -129,10 +133,12 @@ function lower(
 ): { readonly done: boolean; readonly work: number } {
   const { offsets } = layout;
   const taken = takeOut(layout, b, goal, count, choice);
-  if (taken.length > takenLimit) return { done: false, work: taken.length };
+  let work = Math.ceil((offsets.length * 8) / looksPerWork);
+  if (taken.length > takenLimit) return { done: false, work };
   const base = baseOf(layout, taken);
   const around = surroundings(layout, taken, base);
-  if (around.length > surroundingsLimit) return { done: false, work: around.length };
+  work += Math.ceil((around.length * taken.length) / looksPerWork);
+  if (around.length > surroundingsLimit) return { done: false, work };
   const buffers = subproblem(layout, taken, around, base);
   const pins = buffers.map((_, index) => {
     const own = around[index - taken.length];
@@ -140,9 +146,9 @@ function lower(
   });
   const local = sectionsOf(buffers);
   const instance = pinnedInstance(local, pins, goal - base);
-  if (instance === undefined) return { done: false, work: around.length };
+  if (instance === undefined) return { done: false, work };
   const answer = searchExactly(instance, searchBudget * taken.length);
-  const work = answer.work + around.length + taken.length;
+  work += answer.work + Math.ceil(instance.overlap.length / looksPerWork);
   if (answer.kind !== "solved") return { done: false, work };
   local.source.forEach((index, at) => {
     const own = taken[index];
@@ -151,13 +157,13 @@ function lower(
   return { done: true, work };
 }
 
-/** The highest buffer above `goal` that is not given up on; -1 when there is none. */
-function highestAbove(layout: Layout, goal: number, givenUp: ReadonlySet<number>): number {
+/** The highest buffer above `goal`; -1 when there is none. */
+function highestAbove(layout: Layout, goal: number): number {
   let highest = -1;
   let most = goal;
   for (let b = 0; b < layout.offsets.length; b++) {
     const end = endOf(layout, b);
-    if (end > most && !givenUp.has(b)) {
+    if (end > most) {
       most = end;
       highest = b;
     }
@@ -167,9 +173,9 @@ function highestAbove(layout: Layout, goal: number, givenUp: ReadonlySet<number>
 
 /** Brings everything to end at or below `goal`; changes `offsets`. False when something cannot be brought down. */
 function lowerAll(layout: Layout, goal: number, at: { work: number }, budget: number): boolean {
-  const nobody: ReadonlySet<number> = new Set();
   while (at.work < budget) {
-    const b = highestAbove(layout, goal, nobody);
+    const b = highestAbove(layout, goal);
+    at.work += Math.ceil(layout.offsets.length / looksPerWork);
     if (b < 0) return true;
     let isDone = false;
     for (const count of handfuls) {
@@ -185,23 +191,18 @@ function lowerAll(layout: Layout, goal: number, at: { work: number }, budget: nu
   return false;
 }
 
-/**
- * Offsets with a lower peak, at best `target`, or undefined when nothing could be gained. `budget` counts search work and
- * buffers looked at.
- */
-export function repairPeak(
-  sections: Sections,
-  offsets: Float64Array,
-  target: number,
-  budget: number,
-): Float64Array | undefined {
-  if (sections.hasGaps || sections.hasWindows) return undefined;
+/** Offsets whose peak is lower than before, at best `target`; absent when nothing was gained. */
+export type Repair = { readonly offsets?: Float64Array; readonly work: number };
+
+/** `budget` counts search work and, at their rate, buffers looked at. */
+export function repairPeak(sections: Sections, offsets: Float64Array, target: number, budget: number): Repair {
+  if (sections.hasGaps || sections.hasWindows) return { work: 0 };
   const at = { work: 0 };
   let best: Float64Array | undefined;
   let layout: Layout = { sections, offsets: offsets.slice() };
   let peak = layout.offsets.reduce((most, _, b) => Math.max(most, endOf(layout, b)), 0);
-  // A quarter of the way at a time, then smaller steps.
-  for (const part of [2, 4, 16]) {
+  // A part of the way at a time, then smaller steps.
+  for (const part of [1, 4, 16]) {
     while (peak > target && at.work < budget) {
       const goal = peak - Math.ceil((peak - target) / part);
       if (!lowerAll(layout, goal, at, budget)) break;
@@ -210,5 +211,5 @@ export function repairPeak(
     }
     layout = { sections, offsets: (best ?? offsets).slice() };
   }
-  return best;
+  return best === undefined ? { work: at.work } : { offsets: best, work: at.work };
 }

@@ -1,6 +1,6 @@
 // Does a problem fit its capacity? Finds offsets, or proves that there are none, or says how far it came.
 import type { LowerBound } from "./bound.ts";
-import { fitComponents, offsetsOfInput, openWorkspace, peakOfWorkspace } from "./components.ts";
+import { fitComponents, offsetsOfInput, openWorkspace, peakOfWorkspace, repairWorkspace } from "./components.ts";
 import type { AllocProblem } from "./problem.ts";
 
 export type SolveOptions = {
@@ -23,13 +23,17 @@ export type AllocResult =
   | ({ readonly kind: "unknown" } & Found);
 
 /**
- * Capacities below the wanted one at which to look when the search there ran out of budget: a tighter one leaves less to
- * explore. They depend on the lower bound alone, so that what is found for a smaller capacity is found for a larger one too.
+ * Capacities at which to look beside the wanted one, where they are below it, as parts of the lower bound: a tighter one leaves
+ * less to explore. They depend on the lower bound alone, so that what is found for a smaller capacity is found for a larger one.
  */
 const rungs: readonly number[] = [0, 1 / 64, 1 / 16, 1 / 4];
 
+/** What each capacity is given in the first round; four times as much in each round after that. */
+const firstShare = 60_000;
+
 export function solveAlloc(problem: AllocProblem, options: SolveOptions): AllocResult {
   const { capacity } = problem;
+  const { budget } = options;
   const workspace = openWorkspace(problem.buffers, capacity);
   const { lowerBound } = workspace;
   let work = 0;
@@ -40,13 +44,23 @@ export function solveAlloc(problem: AllocProblem, options: SolveOptions): AllocR
     work,
   });
   if (lowerBound.peak > capacity) return { kind: "infeasible", by: "clique", ...found() };
+  if (peakOfWorkspace(workspace) <= capacity) return { kind: "fits", ...found() };
   const below = rungs.map((rung) => Math.floor(lowerBound.peak * (1 + rung))).filter((rung) => rung < capacity);
-  const share = Math.ceil(options.budget / (rungs.length + 1));
-  for (const goal of [capacity, ...below]) {
-    const outcome = fitComponents(workspace, goal, share);
-    work += outcome.work;
+  let goals = [capacity, ...below];
+  for (let share = firstShare; work < budget; share *= 4) {
+    const ruledOut = new Set<number>();
+    for (const goal of goals) {
+      const outcome = fitComponents(workspace, goal, Math.min(share, budget - work));
+      work += outcome.work;
+      if (peakOfWorkspace(workspace) <= capacity) return { kind: "fits", ...found() };
+      if (outcome.kind !== "impossible") continue;
+      if (goal === capacity) return { kind: "infeasible", by: "search", ...found() };
+      ruledOut.add(goal);
+    }
+    goals = goals.filter((goal) => !ruledOut.has(goal));
+    if (share === firstShare) work += repairWorkspace(workspace, capacity, Math.min(share, budget - work));
     if (peakOfWorkspace(workspace) <= capacity) return { kind: "fits", ...found() };
-    if (outcome.kind === "impossible" && goal === capacity) return { kind: "infeasible", by: "search", ...found() };
+    if (share >= budget) break;
   }
   return { kind: "unknown", ...found() };
 }

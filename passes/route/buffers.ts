@@ -19,7 +19,8 @@ export function makeBuffers(chips: number, capacity: number, period: number | un
 export function ringVectors(vectors: number, first: number, last: number, start: number, every: number): number {
   const arrivalEvery = vectors > 1 ? (last - first) / (vectors - 1) : 0;
   // Sent no slower than received: most are held when the first leaves. Sent more slowly: when the last arrives.
-  const arrivedByStart = arrivalEvery === 0 ? vectors : Math.min(vectors, Math.floor((start - first) / arrivalEvery) + 1);
+  const arrivedByStart =
+    arrivalEvery === 0 ? vectors : Math.min(vectors, Math.floor((start - first) / arrivalEvery) + 1);
   const sentByLast = last < start ? 0 : Math.min(vectors, Math.floor((last - start) / every) + 1);
   return Math.max(1, every <= arrivalEvery ? arrivedByStart : vectors - sentByLast);
 }

@@ -39,6 +39,7 @@ export type Hop = { readonly link: number; readonly start: number };
 
 export type Piece = {
   readonly vectors: number;
+  readonly source: number;
   /** Chips that keep what they get: no buffer is needed there. */
   readonly keepers: ReadonlySet<number>;
 };
@@ -154,7 +155,7 @@ export type WayFound = {
 
 /**
  * The quickest way from where the piece is to `destination`; no hops where there is none.
- * `present`: the source (as if its vectors arrived just when they are ready) and all chips that the piece already reaches.
+ * `present`: the source, where vectors are from when they are ready, and all chips that the piece already reaches.
  */
 export function findWay(
   net: Net,
@@ -198,7 +199,6 @@ function leave(
 ): void {
   const { scratch, problem } = net;
   const { stamp } = scratch;
-  const isSource = scratch.via[chip] === -1 && piece.keepers.has(chip);
   const first = scratch.first[chip] as number;
   const last = scratch.last[chip] as number;
   for (const link of net.outlets[chip] as Int32Array) {
@@ -207,13 +207,16 @@ function leave(
     if (scratch.settled[to] === stamp || left === Number.POSITIVE_INFINITY) continue;
     const every = net.every[link] as number;
     const length = piece.vectors * every;
-    const ready = readyToSend(problem, piece.vectors, every, first, last);
+    const ready =
+      chip === piece.source
+        ? Math.max(first, last - length + every)
+        : readyToSend(problem, piece.vectors, every, first, last);
     const start = findSlot(calendar, link, ready, length);
     if (start === Number.POSITIVE_INFINITY) continue;
     const arrival = start + (net.latency[link] as number);
     const end = arrival + length - every;
     if (scratch.stamps[to] === stamp && (scratch.last[to] as number) <= end) continue;
-    if (buffers !== undefined && !isSource && !piece.keepers.has(chip)) {
+    if (buffers !== undefined && !piece.keepers.has(chip)) {
       const ring = ringVectors(piece.vectors, first, last, start, every);
       if (!fitsBuffer(buffers, chip, first, start + length - every, ring)) continue;
     }
@@ -227,7 +230,7 @@ function leave(
 }
 
 /** First cycle at which a piece that is there from `first` to `last` can be sent on without a gap. */
-export function readyToSend(
+function readyToSend(
   problem: Pick<RouteProblem, "forwarding" | "forwardCycles">,
   vectors: number,
   every: number,

@@ -33,6 +33,16 @@ function avoidedColumns(state: ScheduleState, storage: StorageId, own: number): 
 
 const slicesKey = (state: ScheduleState, buffer: Buffer): string => `${buffer.hemisphere}${Math.floor((buffer.slices[0] as number) / state.target.mem.slicesPerColumn)}`;
 
+/** A number in [0, noise) that depends on all its arguments and on the seed. */
+function jitter(state: ScheduleState, item: number, hemisphere: Hemisphere, column: number, bank: number, sub: number): number {
+  const { noise, seed } = state.tuning;
+  if (noise === 0) return 0;
+  let hash = Math.imul(seed + 1, 0x9e3779b1) ^ Math.imul(item + 1, 0x85ebca6b) ^ Math.imul(column * 64 + bank * 32 + sub * 2 + (hemisphere === "W" ? 0 : 1), 0xc2b2ae35);
+  hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
+  hash = Math.imul(hash ^ (hash >>> 12), 0x297a2d39);
+  return (((hash ^ (hash >>> 15)) >>> 0) / 2 ** 32) * noise;
+}
+
 /** Locations for a part of `storage`, best first. */
 export function candidateLocations(state: ScheduleState, storage: Storage, part: number, side: Hemisphere | undefined): Location[] {
   const { wide, narrow, all } = columnClasses(state.target);
@@ -47,7 +57,7 @@ export function candidateLocations(state: ScheduleState, storage: Storage, part:
     for (let column = from; column < to; column++) {
       for (let bank = 0; bank < state.target.mem.banks; bank++) {
         for (let sub = 0; sub + width <= perColumn; sub += width) {
-          const cost = columnLoad(state, hemisphere, column, bank) + (avoided.has(`${hemisphere}${column}`) ? 1e6 : 0) + sub * 0.01;
+          const cost = columnLoad(state, hemisphere, column, bank) + (avoided.has(`${hemisphere}${column}`) ? 1e6 : 0) + sub * 0.01 + jitter(state, storage.id + part, hemisphere, column, bank, sub);
           found.push({ location: { hemisphere, column, sub, width, bank }, cost });
         }
       }

@@ -3,7 +3,7 @@ import type { Target } from "../../ir/target/target.ts";
 import type { Kernel, KernelProgram, StorageId } from "../lower/kernel.ts";
 import { scheduleGather, schedulePermute } from "./move.ts";
 import { scheduleMatmul } from "./mxm.ts";
-import { type Location, newScheduleState, type ScheduleState } from "./state.ts";
+import { type Location, newScheduleState, plainTuning, type ScheduleState, type Tuning } from "./state.ts";
 import { scheduleSpread, scheduleTranspose } from "./transpose.ts";
 import { scheduleVxmPass } from "./vxm.ts";
 
@@ -54,8 +54,25 @@ export interface BlockSchedule {
   readonly notes: readonly { readonly kernel: string; readonly origins: readonly number[] }[];
 }
 
+/** Bursts that may be placed in search of a shorter schedule; the number of tries follows from it, so it never depends on the machine. */
+const searchBudget = 160_000;
+const mostTries = 24;
+
+const tunings: readonly Tuning[] = Array.from({ length: mostTries }, (_, i): Tuning => (i === 0 ? plainTuning : { leastLoad: [16, 64, 1, 128][i % 4] as number, candidates: i % 3 === 0 ? 16 : 8, noise: i < 4 ? 0 : [48, 128, 400][i % 3] as number, seed: i }));
+
+/** The shortest schedule that the settings within the budget give. */
 export function scheduleBlock(target: Target, program: KernelProgram, pinned: ReadonlyMap<string, Location>): BlockSchedule {
-  const state = newScheduleState(target, program.storages, togetherOf(program.kernels), pinned);
+  let best = scheduleOnce(target, program, pinned, plainTuning);
+  const tries = Math.min(mostTries, Math.floor(searchBudget / Math.max(1, best.state.bursts.length)));
+  for (let i = 1; i < tries; i++) {
+    const other = scheduleOnce(target, program, pinned, tunings[i] as Tuning);
+    if (other.state.end < best.state.end) best = other;
+  }
+  return best;
+}
+
+function scheduleOnce(target: Target, program: KernelProgram, pinned: ReadonlyMap<string, Location>, tuning: Tuning): BlockSchedule {
+  const state = newScheduleState(target, program.storages, togetherOf(program.kernels), pinned, tuning);
   const notes: { kernel: string; origins: readonly number[] }[] = [];
   for (const kernel of program.kernels) {
     state.note = notes.length;

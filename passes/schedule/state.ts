@@ -64,8 +64,22 @@ export interface EngineState {
   installed: string;
 }
 
+/** Knobs of the placement heuristics. The scheduler tries several settings and keeps the shortest schedule. */
+export interface Tuning {
+  /** A buffer of few words is read as often as a large one: each counts as at least this many when columns are compared. */
+  readonly leastLoad: number;
+  /** Locations tried for a result. */
+  readonly candidates: number;
+  /** How much the pseudo-random order of equally loaded columns counts, in words, and which order it is. */
+  readonly noise: number;
+  readonly seed: number;
+}
+
+export const plainTuning: Tuning = { leastLoad: 1, candidates: 8, noise: 0, seed: 0 };
+
 export interface ScheduleState {
   readonly target: Target;
+  readonly tuning: Tuning;
   readonly resources: ResourceMap;
   readonly reservations: Reservations;
   readonly storages: Storage[];
@@ -96,10 +110,11 @@ export const bytesOfStorage = (storage: Storage): number => storedTypes[storage.
 export const partCount = (storage: Storage): number => Math.max(1, Math.ceil(storage.vectors / storage.partVectors));
 export const pinKey = (storage: StorageId, part: number): string => `${storage}:${part}`;
 
-export function newScheduleState(target: Target, storages: readonly Storage[], together: ReadonlyMap<StorageId, ReadonlySet<StorageId>>, pinned: ReadonlyMap<string, Location>): ScheduleState {
+export function newScheduleState(target: Target, storages: readonly Storage[], together: ReadonlyMap<StorageId, ReadonlySet<StorageId>>, pinned: ReadonlyMap<string, Location>, tuning: Tuning = plainTuning): ScheduleState {
   const resources = mapResources(target);
   const state: ScheduleState = {
     target,
+    tuning,
     resources,
     reservations: newReservations(resources.count),
     storages: [],
@@ -150,7 +165,7 @@ export function addBuffer(state: ScheduleState, spec: Omit<Buffer, "id" | "first
   const buffer: Buffer = { ...spec, id: state.buffers.length, firstWrite: Number.MAX_SAFE_INTEGER, lastRead: -1 };
   state.buffers.push(buffer);
   const perColumn = state.target.mem.slicesPerColumn;
-  for (const column of new Set(buffer.slices.map((slice) => Math.floor(slice / perColumn)))) addColumnLoad(state, buffer.hemisphere, column, buffer.bank, buffer.words);
+  for (const column of new Set(buffer.slices.map((slice) => Math.floor(slice / perColumn)))) addColumnLoad(state, buffer.hemisphere, column, buffer.bank, Math.max(buffer.words, state.tuning.leastLoad));
   return buffer;
 }
 

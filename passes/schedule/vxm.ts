@@ -9,8 +9,6 @@ import { type Placed } from "./place.ts";
 import { addStorageState, type Buffer, type Location, pinKey, type ScheduleState, storageById } from "./state.ts";
 import { addRead, addWrite, chooseStreams, conflictsWithItself, emitBurst, newTemplate, placeAt, span, takenStream, type TemplateBuilder, tryPlace } from "./template.ts";
 
-const candidateLimit = 8;
-
 /** Cycles an operation takes. */
 export function aluLatency(target: Target, op: EwOp["op"]): number {
   return target.vxm.latency[aluOps[op].latency];
@@ -214,7 +212,7 @@ export function placePass(state: ScheduleState, pass: EwPass, period: number, fr
     best = undefined;
     let chosen = places[i] as SinkPlace;
     const candidates = candidateLocations(state, storage, partOfSink(state, sinks[i] as EwSink), sideOfSink(state, sinks[i] as EwSink));
-    for (let c = 0; c < candidates.length && (c < candidateLimit || best === undefined); c++) {
+    for (let c = 0; c < candidates.length && (c < state.tuning.candidates || best === undefined); c++) {
       const location = candidates[c];
       places[i] = { buffer: undefined, location };
       const { builder, placed } = build();
