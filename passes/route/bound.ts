@@ -59,8 +59,14 @@ export function routeBounds(problem: RouteProblem, distanceTo: (destination: num
       const vectors = crossings.reduce((sum, crossing) => sum + crossing.vectors, 0);
       if (vectors > 0) best.intervalCycles = Math.max(best.intervalCycles, Math.ceil(vectors / rateOf(periods) - 1e-9));
     });
-  const work = workBound(problem, distanceTo);
-  best.intervalCycles = Math.max(best.intervalCycles, work);
+  const vectorHops = leastVectorHops(problem, distanceTo);
+  const periods = links.map(({ cyclesPerVector }) => cyclesPerVector);
+  if (vectorHops > 0) {
+    best.intervalCycles = Math.max(best.intervalCycles, Math.ceil(vectorHops / rateOf(periods) - 1e-9));
+    const earliest = transfers.reduce((least, transfer) => Math.min(least, transfer.earliest), Number.MAX_SAFE_INTEGER);
+    const latency = links.reduce((least, link) => Math.min(least, link.latency), Number.MAX_SAFE_INTEGER);
+    claim(earliest + spanOver(periods, vectorHops) + latency, "all sends over all links");
+  }
   return best;
 }
 
@@ -124,10 +130,9 @@ function crowdLateness(crossings: Side["crossings"][number], periods: readonly n
   return lateness;
 }
 
-/** Cycles all links are busy with the shortest ways of everything, shared evenly. */
-function workBound(problem: RouteProblem, distanceTo: (destination: number) => Float64Array): number {
+/** Sends of single vectors over single links, if everything went the shortest way. */
+function leastVectorHops(problem: RouteProblem, distanceTo: (destination: number) => Float64Array): number {
   const { links, transfers, forwardCycles } = problem;
-  if (links.length === 0) return 0;
   const longest = links.reduce((most, { latency }) => Math.max(most, latency), 1) + forwardCycles;
   let vectorHops = 0;
   for (const { source, destinations, vectors } of transfers) {
@@ -138,5 +143,5 @@ function workBound(problem: RouteProblem, distanceTo: (destination: number) => F
     }
     vectorHops += vectors * hops;
   }
-  return Math.ceil(vectorHops / rateOf(links.map(({ cyclesPerVector }) => cyclesPerVector)) - 1e-9);
+  return vectorHops;
 }

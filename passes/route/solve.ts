@@ -249,7 +249,7 @@ function commitWay(
     takeSlot(draft.calendar, link, start, vectors * every);
     draft.bursts.push({ transfer, firstVector, vectors, link, start });
     const chip = net.from[link] as number;
-    const here = present.find((p) => p.chip === chip);
+    const here = present.findLast((p) => p.chip === chip);
     if (here !== undefined && !keepers.has(chip))
       takeBuffer(draft.buffers, chip, here.first, lastSend, ringVectors(vectors, here.first, here.last, start, every));
     const latency = net.latency[link] as number;
