@@ -60,7 +60,7 @@ function quantisedModel(): Uint8Array {
       ],
       initializer: [
         matrix("scale", [], 1, floats(0.02)),
-        matrix("zero", [], 3, Uint8Array.of(0)),
+        matrix("zero", [], 3, Uint8Array.of(3)),
         matrix("w", [k, n], 3, weights),
         matrix("back", [], 1, floats(0.0004)),
       ],

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { verifyProgram } from "../backends/check/verify.ts";
 import type { Program } from "../ir/machine/program.ts";
 import { programs } from "./encode-programs.ts";
-import { newRandom, type Random } from "./verify-mutants.ts";
+import { newRandom, type Random } from "./verify-mutation.ts";
 import { gatherProgram, linkProgram, matmulProgram, permuteProgram, softmaxProgram } from "./verify-programs.ts";
 
 test("random programs are judged", () => {

@@ -1,5 +1,6 @@
 // Invariant `completeness`, the part that needs no execution: every output is bound and fully placed, every node is claimed by an instruction,
 // every buffer that should be written is. Also `range` of placements, which the data-flow check then follows without care.
+import { dtypes } from "../../ir/dtype.ts";
 import { coreOps } from "../../ir/graph/core-ops.ts";
 import type { Binding, Placement, Program, ProgramTensor } from "../../ir/machine/program.ts";
 import { nodeProblem } from "./graph-shapes.ts";
@@ -73,6 +74,9 @@ function checkBinding(findings: Findings, binding: Binding): boolean {
   if (!isSmallEnough(tensor.shape)) return say(`has a shape of [${tensor.shape.join(", ")}]`);
   if (!sameShape(tensor.shape, binding.shape)) {
     return say(`has shape [${binding.shape.join(", ")}], its tensor [${tensor.shape.join(", ")}]`);
+  }
+  if ((dtypes[tensor.dtype].kind === "float") !== (dtypes[binding.dtype].kind === "float")) {
+    return say(`is ${binding.dtype} for the host, its tensor ${tensor.dtype}`);
   }
   if (!checkPlacements(findings, `${binding.kind} ${binding.name}`, tensor, binding.placements)) return false;
   if (binding.kind === "output" && tensor.constant !== undefined && binding.placements.length === 0) return true;

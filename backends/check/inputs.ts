@@ -35,6 +35,14 @@ function indexLimits(program: Program): ReadonlyMap<number, number> {
   return limits;
 }
 
+/** Mostly 0..limit-1; one in four below or above, where the program has to count from the end or to clamp. */
+function drawInteger(random: number, limit: number, isBool: boolean): number {
+  const least = Math.max(1, limit);
+  const positive = Math.abs(random);
+  if (isBool || positive % 4 > 0) return Math.floor(positive / 16) % least;
+  return (positive & 8) === 0 ? -1 - (Math.floor(positive / 16) % least) : least + (Math.floor(positive / 16) % least);
+}
+
 /** The value of every input tensor. */
 export function randomInputs(program: Program, seed: number): ReadonlyMap<number, Lanes> {
   const limits = indexLimits(program);
@@ -48,7 +56,7 @@ export function randomInputs(program: Program, seed: number): ReadonlyMap<number
     const isByte = dtypes[tensor.dtype].bits === 8 && dtypes[tensor.dtype].kind !== "bool";
     const limit = limits.get(binding.tensor) ?? (dtypes[binding.dtype].kind === "bool" ? 2 : 4);
     const x = Int32Array.from({ length: count }, (_, i) =>
-      isFloat || isByte ? draw(i) : Math.abs(draw(i)) % Math.max(1, limit),
+      isFloat || isByte ? draw(i) : drawInteger(draw(i), limit, dtypes[binding.dtype].kind === "bool"),
     );
     values.set(binding.tensor, lanesOf(x, isFloat ? laneKinds.float : isByte ? laneKinds.int : laneKinds.bits));
   }

@@ -29,6 +29,7 @@ const salts = {
   shl: 9,
   shr: 10,
   shru: 11,
+  compare: 12,
 } as const;
 
 type FloatOp = (a: number, b: number) => number;
@@ -50,15 +51,30 @@ function mapFloat(a: Lanes, kind: number, op: (a: number) => number): Lanes {
   return lanesOf(x, kind);
 }
 
-function compareFloats(a: Lanes, b: Lanes, op: (a: number, b: number) => boolean): Lanes {
+type Comparison = "eq" | "lt" | "le";
+
+/** Is the difference one of those that count as none? */
+const countsAsEqual = (difference: number): boolean =>
+  difference === 0 || (hash(salts.compare, Math.abs(difference)) & 3) === 0;
+
+/**
+ * Two computed values almost never are equal, and then what a program does with equal ones would never be seen: a quarter of all differences
+ * counts as none. Follows from the difference alone, so that a = b is b = a and a - b = 0, and a < b is not b <= a.
+ */
+function compareFields(comparison: Comparison, a: number, b: number): boolean {
+  if (a === notANumber || b === notANumber) return false;
+  const apart = isSpecial(a) || isSpecial(b);
+  const difference = apart ? a - b : addField(a, -b);
+  const equal = apart ? a === b : countsAsEqual(difference);
+  if (comparison === "eq") return equal;
+  return comparison === "lt" ? !equal && difference < 0 : equal || difference < 0;
+}
+
+function compareFloats(a: Lanes, b: Lanes, comparison: Comparison): Lanes {
   const fa = floatsOf(a);
   const fb = floatsOf(b);
   const x = newInts(fa.length);
-  for (let i = 0; i < x.length; i++) {
-    const left = fa[i] as number;
-    const right = fb[i] as number;
-    x[i] = left !== notANumber && right !== notANumber && op(left, right) ? 1 : 0;
-  }
+  for (let i = 0; i < x.length; i++) x[i] = compareFields(comparison, fa[i] as number, fb[i] as number) ? 1 : 0;
   return lanesOf(x, laneKinds.bits);
 }
 
@@ -105,16 +121,23 @@ function shift(a: Lanes, b: Lanes, salt: number, concrete: (a: number, b: number
   return b.kind === laneKinds.bits && b.x.every((bits) => bits === 0) ? a : result;
 }
 
-function compareInts(a: Lanes, b: Lanes, op: (a: number, b: number) => boolean): Lanes {
+const comparisons = {
+  eq: (a, b) => a === b,
+  lt: (a, b) => a < b,
+  le: (a, b) => a <= b,
+} as const satisfies Record<Comparison, (a: number, b: number) => boolean>;
+
+function compareInts(a: Lanes, b: Lanes, comparison: Comparison): Lanes {
   const count = a.x.length;
   const x = newInts(count);
   for (let i = 0; i < count; i++) {
     const ka = kindAt(a, i);
     const kb = kindAt(b, i);
-    const both = ka === laneKinds.bits && kb === laneKinds.bits;
-    const left = both ? (a.x[i] as number) : intAt(ka, a.x[i] as number);
-    const right = both ? (b.x[i] as number) : intAt(kb, b.x[i] as number);
-    x[i] = op(left, right) ? 1 : 0;
+    const xa = a.x[i] as number;
+    const xb = b.x[i] as number;
+    const exact = ka === laneKinds.bits && kb === laneKinds.bits;
+    const holds = exact ? comparisons[comparison](xa, xb) : compareFields(comparison, intAt(ka, xa), intAt(kb, xb));
+    x[i] = holds ? 1 : 0;
   }
   return lanesOf(x, laneKinds.bits);
 }
@@ -181,11 +204,11 @@ export function applyOperation(operation: AluOp, a: Lanes, b: Lanes, c: Lanes): 
     case "relu":
       return mapFloat(a, laneKinds.float, (x) => maxField(x, 0));
     case "cmpEq":
-      return compareFloats(a, b, (x, y) => x === y);
+      return compareFloats(a, b, "eq");
     case "cmpLt":
-      return compareFloats(a, b, (x, y) => x < y);
+      return compareFloats(a, b, "lt");
     case "cmpLe":
-      return compareFloats(a, b, (x, y) => x <= y);
+      return compareFloats(a, b, "le");
     case "exp2":
       return mapFloat(a, laneKinds.float, exp2);
     case "rsqrt":
@@ -241,11 +264,11 @@ function applyInteger(operation: IntegerOperation, a: Lanes, b: Lanes): Lanes {
     case "imax":
       return mapInts(a, b, Math.max, Math.max);
     case "icmpEq":
-      return compareInts(a, b, (x, y) => x === y);
+      return compareInts(a, b, "eq");
     case "icmpLt":
-      return compareInts(a, b, (x, y) => x < y);
+      return compareInts(a, b, "lt");
     case "icmpLe":
-      return compareInts(a, b, (x, y) => x <= y);
+      return compareInts(a, b, "le");
     case "and":
       return mapInts(a, b, (x, y) => x & y, hashSet(salts.and), isBits(-1));
     case "or":

@@ -1,0 +1,349 @@
+// Mutants of what a program says about itself: buffers, text, certificate, interval, bindings, graph, images. `capacity` for what does not fit,
+// `determinism` for wrong certificates, `overlap` for too small intervals, `completeness` for what is missing, `range` for placements outside
+// memory, `operand` where graph and instructions do not compute the same.
+import { coreOps } from "../ir/graph/core-ops.ts";
+import type { Binding, ImageSegment, Placement, Program } from "../ir/machine/program.ts";
+import { unitName } from "../ir/machine/program.ts";
+import {
+  editChip,
+  editPlacement,
+  editSymbol,
+  type Mutation,
+  onClaim,
+  onProgram,
+  pick,
+  type Random,
+  shift,
+} from "./verify-mutation.ts";
+
+const isOutput = (binding: Binding): boolean => binding.kind === "output";
+const isInput = (binding: Binding): boolean => binding.kind === "input";
+
+/** Issues of the busiest queue: no interval can be shorter. */
+function busiest(program: Program): number {
+  const issues = new Map<string, number>();
+  program.chips.forEach((chip, c) => {
+    for (const queue of chip.queues) {
+      const key = `${c} ${unitName(queue.unit)}`;
+      const count = queue.instructions.reduce((sum, ins) => sum + ins.count, 0);
+      issues.set(key, (issues.get(key) ?? 0) + count);
+    }
+  });
+  return Math.max(...issues.values());
+}
+
+export const budgets: readonly Mutation[] = [
+  onClaim("oversize text", ["capacity"], (program, random) =>
+    editChip(program, random(program.chips.length), (chip) => ({ ...chip, textBytes: 2 ** 33 + random(1000) })),
+  ),
+  onClaim("text that holds no program", ["capacity"], (program, random) =>
+    editChip(program, random(program.chips.length), (chip) => ({ ...chip, textBytes: [0, -1, 0.5][random(3)] ?? 0 })),
+  ),
+  onProgram("buffer grows over its slice", ["capacity"], (program, random) =>
+    editSymbol(program, random(program.symbols.length), (symbol) => ({ ...symbol, words: 2 ** 20 })),
+  ),
+  onProgram("buffer in a slice that is not there", ["capacity"], (program, random) =>
+    editSymbol(program, random(program.symbols.length), (symbol) => ({
+      ...symbol,
+      slices: [{ hemisphere: "W", slice: program.target.mem.slicesPerHemisphere + random(5) }],
+    })),
+  ),
+  onProgram("buffer on a chip that is not there", ["capacity"], (program, random) =>
+    editSymbol(program, random(program.symbols.length), (symbol) => ({ ...symbol, chip: program.chips.length })),
+  ),
+  onClaim("two buffers claim one place", ["capacity"], (program, random) => {
+    const twin = pick(
+      random,
+      program.symbols.filter(({ words, from, until }) => words > 0 && from < until),
+    );
+    return twin === undefined
+      ? undefined
+      : { ...program, symbols: [...program.symbols, { ...twin, name: "twin", role: "text" }] };
+  }),
+  onClaim("wrong certificate", ["determinism"], (program, random) => ({
+    ...program,
+    latencyCycles: program.latencyCycles + shift(random),
+  })),
+  onClaim("no interval", ["determinism"], (program, random) => ({
+    ...program,
+    initiationIntervalCycles: [0, -5, 1.5, Number.NaN][random(4)] ?? 0,
+  })),
+  onClaim("a bound above the latency", ["determinism"], (program, random) => ({
+    ...program,
+    lowerBound: { ...program.lowerBound, cycles: program.latencyCycles + 1 + random(100) },
+  })),
+  onClaim("smaller interval", ["overlap"], (program, random) => ({
+    ...program,
+    initiationIntervalCycles: 1 + random(Math.max(1, busiest(program) - 1)),
+  })),
+];
+
+function editImage(
+  program: Program,
+  random: Random,
+  edit: (image: ImageSegment, program: Program) => readonly ImageSegment[],
+): Program | undefined {
+  const all = program.chips.flatMap((chip, c) => chip.images.map((image) => ({ c, image })));
+  const chosen = pick(random, all);
+  if (chosen === undefined) return undefined;
+  return editChip(program, chosen.c, (chip) => ({
+    ...chip,
+    images: chip.images.flatMap((image) => (image === chosen.image ? edit(image, program) : [image])),
+  }));
+}
+
+const wordKey = (chip: number, hemisphere: string, slice: number, word: number): string =>
+  `${chip}${hemisphere}${slice}:${word}`;
+
+/** Words that define constants of the graph: what they hold is right by definition. */
+function definingWords(program: Program): ReadonlySet<string> {
+  const words = new Set<string>();
+  const add = ({ chip, slices, address, digits, extent }: Placement): void => {
+    const vectors = extent.map((size, d) =>
+      (digits[d] ?? []).reduce((sum, digit) => sum + Math.abs(digit.vector) * (digit.size - 1), size * 0),
+    );
+    const most = vectors.reduce((sum, one) => sum + one, 0);
+    for (const { hemisphere, slice } of slices) {
+      for (let word = 0; word <= most; word++) words.add(wordKey(chip, hemisphere, slice, address + word));
+    }
+  };
+  for (const { constant } of program.graph.tensors) if (constant?.kind === "placed") constant.placements.forEach(add);
+  return words;
+}
+
+/** Flips a bit of image that is no constant's: tables of ones, selections, second copies. */
+function flipImage(program: Program, random: Random): Program | undefined {
+  const defining = definingWords(program);
+  const { lanes } = program.target;
+  const free = program.chips.flatMap((chip, c) =>
+    chip.images.flatMap((image, i) =>
+      Array.from({ length: image.byteLength / lanes }, (_, word) => word).flatMap((word) =>
+        defining.has(wordKey(c, image.hemisphere, image.slice, image.address + word)) ? [] : [{ c, i, word }],
+      ),
+    ),
+  );
+  const chosen = pick(random, free);
+  if (chosen === undefined) return undefined;
+  const at = chosen.word * lanes + random(lanes);
+  return editChip(program, chosen.c, (chip) => ({
+    ...chip,
+    images: chip.images.map((image, i) =>
+      i === chosen.i ? { ...image, read: () => flipped(image.read(), at) } : image,
+    ),
+  }));
+}
+
+function flipped(bytes: Uint8Array, at: number): Uint8Array {
+  const copy = bytes.slice();
+  copy[at] = (copy[at] ?? 0) ^ 0x41;
+  return copy;
+}
+
+export const images: readonly Mutation[] = [
+  onProgram("image byte changes", ["operand", "completeness"], flipImage),
+  onProgram("drop an image", ["operand", "completeness"], (program, random) => editImage(program, random, () => [])),
+  onProgram("an image twice", ["capacity"], (program, random) => editImage(program, random, (image) => [image, image])),
+  onProgram("an image outside its slice", ["capacity"], (program, random) =>
+    editImage(program, random, (image) => [{ ...image, address: 2 ** 20 }]),
+  ),
+  onProgram("an image that nothing claims", ["capacity"], (program, random) => {
+    const { lanes } = program.target;
+    const claimed = new Set(program.symbols.flatMap(({ slices }) => slices.map(({ slice }) => slice)));
+    const slice = Array.from({ length: program.target.mem.slicesPerHemisphere }, (_, i) => i).find(
+      (i) => !claimed.has(i),
+    );
+    const address = program.target.mem.wordsPerBank - 1;
+    const hemisphere = random(2) === 0 ? "W" : "E";
+    const image = {
+      hemisphere,
+      slice: slice ?? 0,
+      address,
+      byteLength: lanes,
+      read: () => new Uint8Array(lanes),
+    } as const;
+    return editChip(program, 0, (chip) => ({ ...chip, images: [...chip.images, image] }));
+  }),
+];
+
+type Node = Program["graph"]["nodes"][number];
+
+function editNode(
+  program: Program,
+  random: Random,
+  edit: (node: Node) => readonly Node[] | undefined,
+): Program | undefined {
+  const { nodes } = program.graph;
+  for (let attempt = 0; attempt < 40; attempt++) {
+    const index = random(nodes.length);
+    const node = nodes[index];
+    const changed = node === undefined ? undefined : edit(node);
+    if (changed !== undefined) {
+      return {
+        ...program,
+        graph: { ...program.graph, nodes: nodes.flatMap((one, i) => (i === index ? changed : [one])) },
+      };
+    }
+  }
+  return undefined;
+}
+
+export const graphs: readonly Mutation[] = [
+  onClaim("the graph computes something else", ["operand"], (program, random) =>
+    editNode(program, random, (node) => {
+      const others = {
+        add: "sub",
+        sub: "mul",
+        mul: "add",
+        max: "min",
+        exp2: "tanh",
+        rsqrt: "exp2",
+        tanh: "exp2",
+      } as const;
+      const op = others[node.op as keyof typeof others];
+      return op === undefined ? undefined : [{ ...node, op }];
+    }),
+  ),
+  onClaim("operands of the graph change places", ["operand"], (program, random) =>
+    editNode(program, random, (node) =>
+      (node.op === "sub" || node.op === "lt") && node.inputs[0] !== node.inputs[1]
+        ? [{ ...node, inputs: [...node.inputs].reverse() }]
+        : undefined,
+    ),
+  ),
+  onClaim("a node is missing", ["completeness"], (program, random) => editNode(program, random, () => [])),
+  onClaim("a node twice", ["completeness"], (program, random) => editNode(program, random, (node) => [node, node])),
+  onClaim("a node of other shapes", ["completeness"], (program, random) =>
+    editNode(program, random, (node) => {
+      const [first = 0] = node.inputs;
+      const other = program.graph.tensors.findIndex(
+        ({ shape, constant }) => constant !== undefined && shape.length !== program.graph.tensors[first]?.shape.length,
+      );
+      return other < 0 || coreOps[node.op].group === "view"
+        ? undefined
+        : [{ ...node, inputs: [other, ...node.inputs.slice(1)] }];
+    }),
+  ),
+  onClaim("a node nobody claims", ["completeness"], (program, random) => {
+    const claimable = program.graph.nodes.filter(
+      ({ op, origins }) => coreOps[op].group !== "view" && origins.length > 0,
+    );
+    const node = pick(random, claimable);
+    if (node === undefined) return undefined;
+    const notes = program.debug.notes.map((note) => ({
+      ...note,
+      origins: note.origins.filter((origin) => !node.origins.includes(origin)),
+    }));
+    return { ...program, debug: { ...program.debug, notes } };
+  }),
+];
+
+/** Vectors, lanes, slices or words of a placement that are not where the bytes are. */
+function misplace(placement: Placement, random: Random): Placement {
+  const { slices } = placement;
+  switch (random(4)) {
+    case 0:
+      return { ...placement, address: placement.address + 1 };
+    case 1:
+      return { ...placement, slices: [...slices.slice(1), ...slices.slice(0, 1)] };
+    case 2:
+      return {
+        ...placement,
+        digits: placement.digits.map((list) => list.map((one) => ({ ...one, lane: one.lane * 2 }))),
+      };
+    default:
+      return { ...placement, origin: placement.origin.map((from, d) => (d === 0 ? from + 1 : from)) };
+  }
+}
+
+export const bindings: readonly Mutation[] = [
+  onClaim("omit all outputs", ["completeness"], (program) => ({
+    ...program,
+    bindings: program.bindings.filter(isInput),
+  })),
+  onClaim("omit an output", ["completeness"], (program, random) => {
+    const gone = pick(random, program.bindings.filter(isOutput));
+    return { ...program, bindings: program.bindings.filter((binding) => binding !== gone) };
+  }),
+  onClaim("omit an input", ["completeness"], (program, random) => {
+    const gone = pick(random, program.bindings.filter(isInput));
+    return gone === undefined
+      ? undefined
+      : { ...program, bindings: program.bindings.filter((binding) => binding !== gone) };
+  }),
+  onClaim("an output partly placed", ["completeness"], (program, random) =>
+    editPlacement(program, random, isOutput, (placement) => {
+      const d = placement.extent.findIndex((size) => size > 0);
+      return d < 0
+        ? undefined
+        : { ...placement, extent: placement.extent.map((size, i) => (i === d ? size - 1 : size)) };
+    }),
+  ),
+  onClaim("an output in two places", ["completeness"], (program, random) => {
+    const binding = pick(random, program.bindings.filter(isOutput));
+    return {
+      ...program,
+      bindings: program.bindings.map((one) =>
+        one === binding ? { ...one, placements: [...one.placements, ...one.placements.slice(0, 1)] } : one,
+      ),
+    };
+  }),
+  onProgram("an output placed wrongly", ["operand", "range", "completeness"], (program, random) =>
+    editPlacement(program, random, isOutput, (placement) => misplace(placement, random)),
+  ),
+  onProgram("an input placed wrongly", ["operand", "range", "completeness"], (program, random) =>
+    editPlacement(program, random, isInput, (placement) => misplace(placement, random)),
+  ),
+  onProgram("an input not in one of its places", ["operand", "completeness"], (program, random) => {
+    const binding = pick(
+      random,
+      program.bindings.filter(({ kind, placements }) => kind === "input" && placements.length > 0),
+    );
+    const gone = random(binding?.placements.length ?? 1);
+    return {
+      ...program,
+      bindings: program.bindings.map((one) =>
+        one === binding ? { ...one, placements: one.placements.filter((_, i) => i !== gone) } : one,
+      ),
+    };
+  }),
+  onClaim("an output of another shape", ["completeness"], (program, random) => {
+    const binding = pick(random, program.bindings.filter(isOutput));
+    return {
+      ...program,
+      bindings: program.bindings.map((one) => (one === binding ? { ...one, shape: [...one.shape, 1] } : one)),
+    };
+  }),
+  onClaim("an output of another type", ["completeness"], (program, random) => {
+    const binding = pick(random, program.bindings.filter(isOutput));
+    return {
+      ...program,
+      bindings: program.bindings.map((one) =>
+        one === binding ? { ...one, dtype: one.dtype === "float32" ? "int32" : "float32" } : one,
+      ),
+    };
+  }),
+  onClaim("an output bound to another tensor", ["completeness", "operand"], (program, random) => {
+    const binding = pick(random, program.bindings.filter(isOutput));
+    const shape = binding?.shape.join();
+    const other = program.graph.nodes.findIndex(
+      ({ output }) => output !== binding?.tensor && program.graph.tensors[output]?.shape.join() === shape,
+    );
+    const tensor = program.graph.nodes[other]?.output;
+    return tensor === undefined
+      ? undefined
+      : { ...program, bindings: program.bindings.map((one) => (one === binding ? { ...one, tensor } : one)) };
+  }),
+  onClaim("a buffer that nothing writes", ["completeness"], (program, random) => {
+    const [first] = program.symbols;
+    if (first === undefined) return undefined;
+    const symbol = {
+      ...first,
+      name: "idle",
+      role: "output",
+      words: 1,
+      from: 2 ** 30,
+      until: 2 ** 30 + 1 + random(5),
+    } as const;
+    return { ...program, symbols: [...program.symbols, symbol] };
+  }),
+];
