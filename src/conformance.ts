@@ -159,6 +159,16 @@ function runDataSet(folder: string, inputs: readonly string[], set: DataSet, opt
   return { ...outcome, fixed, cycles: program.latencyCycles };
 }
 
+/** The result of a case that could not be run to its end. */
+export const failedCase = (folder: string, reason: string): CaseResult => ({
+  name: caseName(folder),
+  ...failed(reason),
+  op: "",
+  operators: [],
+  fixed: [],
+  cycles: 0,
+});
+
 /** Runs one case folder through all its data sets, until one does not pass. */
 export function runCase(folder: string, options: CaseOptions): CaseResult {
   const name = caseName(folder);
@@ -175,7 +185,10 @@ export function runCase(folder: string, options: CaseOptions): CaseResult {
   });
   if (!model.ok) return result(refused(model.diagnostics));
   const sets = readDataSets(folder);
-  if (!sets.ok) return result({ status: "unsupported", reason: diagnosticText(sets.diagnostics) });
+  if (!sets.ok) {
+    const imported = importCase(folder, new Map());
+    return result({ ...refused(imported.ok ? sets.diagnostics : imported.diagnostics), status: "unsupported" });
+  }
   if (sets.value.length === 0) return result(failed("there is no test_data_set_0"));
   let last: SetOutcome = { status: "passed", reason: "", fixed: [], cycles: 0 };
   for (const set of sets.value) {
