@@ -1,7 +1,7 @@
 // A problem taken apart into components that never share a time, each with the best placement known so far. Solvers improve
 // the components one by one; the peak of the problem is that of its worst component.
 import { type LowerBound, lowerBoundOf } from "./bound.ts";
-import { searchExactly } from "./exact.ts";
+import { continueExactly, type ExactSearch, startExactly } from "./exact.ts";
 import { heuristicPlacement } from "./heuristic.ts";
 import { componentsOf, type Instance, instanceOf, withCapacity } from "./instance.ts";
 import type { AllocBuffer } from "./problem.ts";
@@ -13,6 +13,8 @@ type Component = {
   peak: number;
   /** Made when it is first searched, for capacities up to the peak at that time. */
   instance?: Instance;
+  /** Searches begun, by capacity. */
+  readonly searches: Map<number, ExactSearch>;
 };
 
 /** Entries of an instance that can be made in the time of one unit of search work. */
@@ -43,6 +45,7 @@ export function openWorkspace(buffers: readonly AllocBuffer[], target: number): 
   const placement = heuristicPlacement(sections, Math.max(target, lowerBound.peak), lowerBound.peak);
   const components = componentsOf(sections).map((members) => ({
     buffers: members,
+    searches: new Map<number, ExactSearch>(),
     peak: peakOfComponent(sections, members, placement.offsets),
   }));
   return { sections, lowerBound, components, offsets: placement.offsets };
@@ -96,7 +99,8 @@ function openComponent(
 }
 
 /**
- * Searches the components that do not fit `capacity` yet, keeping what is found. "impossible" is a proof: nothing fits.
+ * Searches the components that do not fit `capacity` yet, going on where the last call for it ended and keeping what is
+ * found. "impossible" is a proof: nothing fits.
  * Windows in gaps are searched as if the buffer were whole, so with them there is no such proof.
  */
 export function fitComponents(workspace: Workspace, capacity: number, budget: number): FitOutcome {
@@ -110,7 +114,9 @@ export function fitComponents(workspace: Workspace, capacity: number, budget: nu
       kind = "budget";
       continue;
     }
-    const answer = searchExactly(withCapacity(opened.instance, capacity), budget - work);
+    const search = component.searches.get(capacity) ?? startExactly(withCapacity(opened.instance, capacity));
+    component.searches.set(capacity, search);
+    const answer = continueExactly(search, budget - work);
     work += answer.work;
     if (answer.kind === "solved") {
       component.buffers.forEach((b, i) => {

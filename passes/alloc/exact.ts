@@ -4,7 +4,7 @@ import type { Instance } from "./instance.ts";
 import { advanceLowestFirst, type LowestFirst, type Preorder, startLowestFirst } from "./lowest-first.ts";
 
 /** No preorder is good everywhere; the first is good most often. */
-const preorders: readonly Preorder[] = [
+const preorders: readonly [Preorder, ...Preorder[]] = [
   ["pressure", "length", "area"],
   ["pressure", "area", "length"],
   ["length", "area", "pressure"],
@@ -18,24 +18,34 @@ export type ExactAnswer =
   | { readonly kind: "impossible"; readonly work: number }
   | { readonly kind: "budget"; readonly work: number };
 
-/** Offsets, in the problem's unit, of the instance's buffers. `budget` counts nodes opened and placements tried. */
-export function searchExactly(instance: Instance, budget: number): ExactAnswer {
-  const searches: LowestFirst[] = [];
+export type ExactSearch = {
+  readonly instance: Instance;
+  readonly turns: (LowestFirst | undefined)[];
+  /** Whose turn it is. */
+  next: number;
+};
+
+/** A search about to begin. */
+export function startExactly(instance: Instance): ExactSearch {
+  return { instance, turns: preorders.map(() => undefined), next: 0 };
+}
+
+/** Goes on for `budget` more units of work; the answer has this call's work, and offsets in the problem's unit. */
+export function continueExactly(search: ExactSearch, budget: number): ExactAnswer {
+  const { instance, turns } = search;
   let work = 0;
   while (work < budget) {
-    for (const [index, preorder] of preorders.entries()) {
-      const before = searches[index]?.at.work ?? 0;
-      const search = searches[index] ?? startLowestFirst(instance, preorder);
-      searches[index] = search;
-      const status = advanceLowestFirst(search, Math.min(turn, budget - work));
-      work += Math.max(1, search.at.work - before);
-      if (status === "exhausted") return { kind: "impossible", work };
-      if (status === "solved") {
-        const offsets = Float64Array.from(search.packing.offset, (offset) => offset * instance.unit);
-        return { kind: "solved", offsets, work };
-      }
-      if (work >= budget) break;
+    const index = search.next;
+    const before = turns[index]?.at.work ?? 0;
+    const own = turns[index] ?? startLowestFirst(instance, preorders[index] ?? preorders[0]);
+    turns[index] = own;
+    const status = advanceLowestFirst(own, Math.min(turn, budget - work));
+    work += Math.max(1, own.at.work - before);
+    if (status === "exhausted") return { kind: "impossible", work };
+    if (status === "solved") {
+      return { kind: "solved", offsets: Float64Array.from(own.packing.offset, (x) => x * instance.unit), work };
     }
+    search.next = (index + 1) % preorders.length;
   }
   return { kind: "budget", work };
 }

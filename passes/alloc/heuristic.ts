@@ -48,6 +48,15 @@ type Strategy = {
   readonly place: (weights: Float64Array, workLimit: number) => Placement | undefined;
 };
 
+/** Lets everything sink into the gaps of what lies below it, which filling from below does not use. */
+function settle(sections: Sections, neighbours: Int32Array, placement: Placement | undefined): Placement | undefined {
+  if (placement === undefined || !(sections.hasGaps || sections.hasWindows)) return placement;
+  const { offsets, work } = placement;
+  const order = Int32Array.from(offsets, (_, b) => b).sort((a, b) => (offsets[a] ?? 0) - (offsets[b] ?? 0) || a - b);
+  const settled = firstFit(sections, neighbours, order);
+  return { ...settled, work: settled.work + work };
+}
+
 /** Filling from below under several weights, which is quick, and first fit under several orders; the best of each kind first. */
 function strategyKinds(sections: Sections, lowerBound: number): readonly (readonly Strategy[])[] {
   const { first, last, size, times } = sections;
@@ -59,7 +68,7 @@ function strategyKinds(sections: Sections, lowerBound: number): readonly (readon
   const length = (b: number): number => (times[last[b] ?? 0] ?? 0) - (times[first[b] ?? 0] ?? 0);
   const fromBelow = (sharpness: number, weight: (b: number) => number): Strategy => ({
     weights: () => Float64Array.from(size, (_, b) => weight(b)),
-    place: (own, workLimit) => fillSkyline(sections, own, sharpness, lowerBound, workLimit),
+    place: (own, limit) => settle(sections, neighbours, fillSkyline(sections, own, sharpness, lowerBound, limit)),
   });
   const bySharpness = [11, 9, 7, 14].map((sharpness) => fromBelow(sharpness, length));
   return [[...bySharpness, fromBelow(10, (b) => (size[b] ?? 0) * length(b))], byOrder];

@@ -1,7 +1,7 @@
 // Lowers the peak of an allocation of very many buffers. Where only a few stick out, those and the top of what lives with them
 // are taken out and put back by exact search, everything else staying where it is. Leaves problems with gaps alone. Knows
 // nothing of how the allocation was found.
-import { searchExactly } from "./exact.ts";
+import { continueExactly, startExactly } from "./exact.ts";
 import { type Amounts, type Instance, instanceOf } from "./instance.ts";
 import type { AllocBuffer } from "./problem.ts";
 import { type Sections, sectionsOf } from "./sections.ts";
@@ -147,7 +147,7 @@ function lower(
   const local = sectionsOf(buffers);
   const instance = pinnedInstance(local, pins, goal - base);
   if (instance === undefined) return { done: false, work };
-  const answer = searchExactly(instance, searchBudget * taken.length);
+  const answer = continueExactly(startExactly(instance), searchBudget * taken.length);
   work += answer.work + Math.ceil(instance.overlap.length / looksPerWork);
   if (answer.kind !== "solved") return { done: false, work };
   local.source.forEach((index, at) => {

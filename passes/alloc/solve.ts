@@ -31,6 +31,9 @@ const rungs: readonly number[] = [0, 1 / 64, 1 / 16, 1 / 4];
 /** What each capacity is given in the first round; four times as much in each round after that. */
 const firstShare = 60_000;
 
+/** Repair either succeeds soon or not at all. */
+const mostRepair = 15_000;
+
 export function solveAlloc(problem: AllocProblem, options: SolveOptions): AllocResult {
   const { capacity } = problem;
   const { budget } = options;
@@ -58,7 +61,7 @@ export function solveAlloc(problem: AllocProblem, options: SolveOptions): AllocR
       ruledOut.add(goal);
     }
     goals = goals.filter((goal) => !ruledOut.has(goal));
-    if (share === firstShare) work += repairWorkspace(workspace, capacity, Math.min(share, budget - work));
+    if (share === firstShare) work += repairWorkspace(workspace, capacity, Math.min(mostRepair, budget - work));
     if (peakOfWorkspace(workspace) <= capacity) return { kind: "fits", ...found() };
     if (share >= budget) break;
   }
