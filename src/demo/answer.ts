@@ -1,6 +1,5 @@
 // The demonstration: the trained adder on four chips. Compiles models/adder.onnx, proves the schedule legal, then answers a prompt digit by
 // digit, each by one execution of the program in the interpreter, cycle by cycle.
-import { fileURLToPath } from "node:url";
 import { verifyProgram } from "../../backends/check/verify.ts";
 import { describeFault } from "../../backends/interp/fault.ts";
 import type { HostTensor } from "../../backends/interp/host.ts";
@@ -32,7 +31,6 @@ interface Adder {
   readonly fillToken: number;
 }
 
-const modelFile = (name: string): string => fileURLToPath(new URL(`../../../models/${name}`, import.meta.url));
 const numberNames = ["sequenceLength", "promptLength", "answerLength", "fillToken"];
 
 function readAdder(path: string): Result<Adder> {
@@ -93,9 +91,9 @@ function verified(program: Program, write: Write): readonly Diagnostic[] {
   return [];
 }
 
-/** Answers `prompt`, saying everything through `write`; gives what went wrong. */
-export function demo(prompt: string, write: Write): readonly Diagnostic[] {
-  const adder = readAdder(modelFile("adder.json"));
+/** Answers `prompt` with the adder in the folder `models`, saying everything through `write`; gives what went wrong. */
+export function demo(models: string, prompt: string, write: Write): readonly Diagnostic[] {
+  const adder = readAdder(`${models}/adder.json`);
   if (!adder.ok) return adder.diagnostics;
   const tokens = promptTokens(adder.value, prompt);
   if (!tokens.ok) return tokens.diagnostics;
@@ -103,7 +101,7 @@ export function demo(prompt: string, write: Write): readonly Diagnostic[] {
   invariant(target !== undefined, "the default target is a preset");
   write(`compiling models/adder.onnx for ${chips} chips of ${target.name} ...\n`);
   const options = { target, chips, dims: new Map(), shapes: new Map(), precision: "fp16" } as const;
-  const compiled = compileModel(modelFile("adder.onnx"), options);
+  const compiled = compileModel(`${models}/adder.onnx`, options);
   if (!compiled.ok) return compiled.diagnostics;
   const { program } = compiled.value;
   const report = programReport(program);

@@ -2,6 +2,7 @@
 import { opsPage } from "../../ir/graph/docs.ts";
 import { diagnosticsPage } from "./diagnostics-page.ts";
 import { isaPage } from "./isa-page.ts";
+import { passesPage } from "./passes-page.ts";
 
 export interface GeneratedPage {
   readonly file: string;
@@ -12,4 +13,5 @@ export const generatedPages: readonly GeneratedPage[] = [
   { file: "docs/diagnostics.md", text: diagnosticsPage },
   { file: "docs/isa.md", text: isaPage },
   { file: "docs/ops.md", text: opsPage },
+  { file: "docs/passes.md", text: passesPage },
 ];

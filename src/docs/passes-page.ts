@@ -1,0 +1,91 @@
+// docs/passes.md from the table of stages: what the compiler does, in the order it does it.
+import { code, page, table } from "./markdown.ts";
+
+export interface StageRow {
+  /** As --time-passes and `passes` of `compile --json` name it. */
+  readonly name: string;
+  readonly folders: readonly string[];
+  readonly takes: string;
+  readonly gives: string;
+  readonly summary: string;
+}
+
+export const stageRows: readonly StageRow[] = [
+  {
+    name: "import",
+    folders: ["src/onnx", "passes/fold"],
+    takes: "a model file, sizes of its symbolic dimensions",
+    gives: "a graph in ONNX form",
+    summary:
+      "Reads the file without copying weights, binds dimensions, inlines functions, unrolls control flow that is constant, brings every operator into its " +
+      "newest form, computes what depends on constants and shapes only, drops what no output needs, and puts the rest into an order that depends on structure alone. " +
+      "Everything unsupported is reported at once.",
+  },
+  {
+    name: "legalise",
+    folders: ["passes/legalise"],
+    takes: "a graph in ONNX form, the precision",
+    gives: "a core graph",
+    summary:
+      "Replaces every operator by core operations: views become index arithmetic, functions without an instruction become exp2, rsqrt, tanh and polynomials, " +
+      "integers become 32 bits wide where their range allows. Ranges of tensors are remembered to choose the cheaper of equivalent forms.",
+  },
+  {
+    name: "blocks",
+    folders: ["passes/blocks"],
+    takes: "a core graph",
+    gives: "a chain of blocks",
+    summary:
+      "Finds the period with which a transformer repeats itself and cuts the graph there. Blocks that are equal but for their weights are one class and are compiled once.",
+  },
+  {
+    name: "lower+schedule",
+    folders: ["passes/lower", "passes/schedule"],
+    takes: "the block classes",
+    gives: "bursts with issue cycles, streams and slices; cycles of every class",
+    summary:
+      "Chooses where each tensor's dimensions run (lanes or time), turns core operations into kernels on virtual tensors, and places each kernel as one rigid template " +
+      "against the reservations of queues, ports, banks, streams, matrix planes and accumulators.",
+  },
+  {
+    name: "partition",
+    folders: ["passes/partition"],
+    takes: "cycles and bytes of every block, the chips",
+    gives: "the chip of every block",
+    summary:
+      "Splits the chain into contiguous stages: least bottleneck first, then least latency, within the memory of a chip. Costs are those of the schedule, not guesses.",
+  },
+  {
+    name: "assemble",
+    folders: ["passes/assemble", "passes/alloc"],
+    takes: "all of the above, the topology",
+    gives: "a program",
+    summary:
+      "Stamps block classes onto chips and cycles, schedules transfers into link slots along shortest routes, gives every buffer its address, and writes images, bindings, " +
+      "symbols and the certificate. With `--chips auto` this is tried with more chips until everything fits.",
+  },
+  {
+    name: "encode",
+    folders: ["backends/encode"],
+    takes: "a program",
+    gives: "the bytes of a .lpu file",
+    summary: "Writes the sections one after the other; images are produced as they are written.",
+  },
+];
+
+export function passesPage(): string {
+  const sections = stageRows.flatMap(({ name, folders, takes, gives, summary }) => [
+    `## ${name}`,
+    `${folders.map(code).join(", ")}. Takes ${takes}; gives ${gives}.`,
+    summary,
+  ]);
+  return page(
+    "Passes",
+    "What `lpuc compile` does, in this order. `--time-passes` says how long each stage took.",
+    table(
+      ["stage", "gives"],
+      stageRows.map(({ name, gives }) => [code(name), gives]),
+    ),
+    ...sections,
+  );
+}
