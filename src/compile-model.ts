@@ -17,6 +17,8 @@ export interface ModelOptions {
   readonly shapes: ReadonlyMap<string, readonly number[]>;
   readonly precision: "fp16" | "fp32";
   readonly allowNarrowing?: boolean;
+  /** How long to search for a short schedule; 1 is usual, 0 takes the first. */
+  readonly effort?: number;
   readonly onStage?: (name: string) => void;
 }
 
@@ -46,6 +48,7 @@ export function compileModel(path: string, options: ModelOptions): Result<Compil
     chips: options.chips,
     ...(options.topology === undefined ? {} : { topology: options.topology }),
     ...(options.onStage === undefined ? {} : { onStage: options.onStage }),
+    ...(options.effort === undefined ? {} : { effort: options.effort }),
     modelName: imported.value.graph.name,
     precision: options.precision,
     textBytesOf: (queues) => textBytesOf(queues, target.instructionFetchBytes),

@@ -119,11 +119,6 @@ export function activitiesOf(buffer: AllocBuffer): readonly Activity[] {
   return parts;
 }
 
-/** Highest offset + size, the peak of a solution. */
-export function peakOf(buffers: readonly AllocBuffer[], offsets: readonly number[]): number {
-  return buffers.reduce((peak, buffer, index) => Math.max(peak, (offsets[index] ?? 0) + buffer.size), 0);
-}
-
 const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 const gapKey = (buffer: AllocBuffer): string =>

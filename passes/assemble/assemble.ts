@@ -1,19 +1,40 @@
 // From compiled blocks, a chip for each and a wired system to the machine program: timeline, address maps, stamped instructions, symbols, bindings.
-import type { StoredType } from "../../ir/dtype.ts";
-import { type Diagnostic, ok, type Result } from "../../ir/diag/diagnostic.ts";
+
 import { diagnostic } from "../../ir/diag/codes.ts";
+import { type Diagnostic, ok, type Result } from "../../ir/diag/diagnostic.ts";
+import type { StoredType } from "../../ir/dtype.ts";
 import type { CoreOp } from "../../ir/graph/core-ops.ts";
 import { elementCount, type Graph, type NodeOrigin, type TensorId } from "../../ir/graph/graph.ts";
 import type { Instruction } from "../../ir/machine/isa.ts";
-import { type Binding, type ChipProgram, type Placement, type Program, type ProgramConstant, type ProgramSymbol, type Queue, type StageInfo, type Unit, unitName } from "../../ir/machine/program.ts";
+import {
+  type Binding,
+  type ChipProgram,
+  type Placement,
+  type Program,
+  type ProgramConstant,
+  type ProgramSymbol,
+  type Queue,
+  type StageInfo,
+  type Unit,
+  unitName,
+} from "../../ir/machine/program.ts";
 import type { Target } from "../../ir/target/target.ts";
-import { type Topology } from "../../ir/target/topology.ts";
+import type { Topology } from "../../ir/target/topology.ts";
 import { type BlockChain, correspondence } from "../blocks/blocks.ts";
 import { storedTypeOf } from "../lower/homes.ts";
 import type { Layout } from "../lower/layout.ts";
 import { type BorderTensor, borderTensor } from "./borders.ts";
 import { partPlacements } from "./boxes.ts";
-import { type BlockInstance, type BorderUse, bufferAddress, type ChipMemory, imageSegments, isPersistent, planChipMemory, storageOfBuffer } from "./chip-memory.ts";
+import {
+  type BlockInstance,
+  type BorderUse,
+  bufferAddress,
+  type ChipMemory,
+  imageSegments,
+  isPersistent,
+  planChipMemory,
+  storageOfBuffer,
+} from "./chip-memory.ts";
 import { borderOrdinals, type CompiledBlocks } from "./classes.ts";
 import { newConstantReader } from "./contents.ts";
 import { lowerBoundOf } from "./lower-bound.ts";
@@ -68,9 +89,17 @@ class Draft {
 }
 
 /** Border tensors that a chip holds: inputs it reads, results it makes, tensors that arrive; with the cycles during which they are needed. */
-function chipBorders(input: AssemblyInput, timeline: SystemTimeline, ordinals: ReadonlyMap<TensorId, number>, chip: number): Map<string, { tensor: BorderTensor; use: Omit<BorderUse, "part"> }> {
+function chipBorders(
+  input: AssemblyInput,
+  timeline: SystemTimeline,
+  ordinals: ReadonlyMap<TensorId, number>,
+  chip: number,
+): Map<string, { tensor: BorderTensor; use: Omit<BorderUse, "part"> }> {
   const { graph, target, chain, chipOf, compiled } = input;
-  const found = new Map<string, { tensor: BorderTensor; use: { from: number; until: number; role: ProgramSymbol["role"]; name: string } }>();
+  const found = new Map<
+    string,
+    { tensor: BorderTensor; use: { from: number; until: number; role: ProgramSymbol["role"]; name: string } }
+  >();
   // The host binds a stage's inputs before the stage's window and reads its results after it: with tokens in flight the next token's come later.
   const window = timeline.windows[chip] as { start: number; end: number };
   const graphInputs = new Set(graph.inputs.map((i) => i.tensor));
@@ -84,7 +113,10 @@ function chipBorders(input: AssemblyInput, timeline: SystemTimeline, ordinals: R
       return;
     }
     const role: ProgramSymbol["role"] = graphInputs.has(id) ? "input" : graphOutputs.has(id) ? "output" : "activation";
-    found.set(key, { tensor: borderTensor(graph, target, id, type, ordinals.get(id) ?? 0), use: { from, until, role, name: graph.tensors[id]?.name ?? "" } });
+    found.set(key, {
+      tensor: borderTensor(graph, target, id, type, ordinals.get(id) ?? 0),
+      use: { from, until, role, name: graph.tensors[id]?.name ?? "" },
+    });
   };
   chain.blocks.forEach((block, i) => {
     if (chipOf[i] !== chip) return;
@@ -130,15 +162,23 @@ export function assembleProgram(input: AssemblyInput, options: AssemblyOptions):
     bordersByChip.push(borders);
     const instances = chain.blocks.flatMap((block, i): BlockInstance[] => {
       const blockClass = compiled.classes[compiled.classOf[i] as number];
-      return chipOf[i] === chip && blockClass !== undefined ? [{ block, blockClass, start: timeline.blockStart[i] as number, end: timeline.blockEnd[i] as number }] : [];
+      return chipOf[i] === chip && blockClass !== undefined
+        ? [{ block, blockClass, start: timeline.blockStart[i] as number, end: timeline.blockEnd[i] as number }]
+        : [];
     });
-    const borderUses = [...borders.values()].flatMap(({ tensor, use }) => tensor.parts.map((part): BorderUse => ({ ...use, part })));
+    const borderUses = [...borders.values()].flatMap(({ tensor, use }) =>
+      tensor.parts.map((part): BorderUse => ({ ...use, part })),
+    );
     const memory = planChipMemory(target, instances, borderUses);
     uses.push({ chip, memory });
     const draft = new Draft();
-    draft.add({ kind: "control" }, { op: "deskew", cycle: 0, count: 1, period: 1, note: noteFor(notes, "deskew", []), symbol: -1 });
+    draft.add(
+      { kind: "control" },
+      { op: "deskew", cycle: 0, count: 1, period: 1, note: noteFor(notes, "deskew", []), symbol: -1 },
+    );
     const symbolOf = chipSymbols(symbols, chip, target, memory, borderUses, end);
-    for (const instance of instances) stampBlock(input, draft, instance, memory, symbols, symbolOf, notes, origins, chip, end);
+    for (const instance of instances)
+      stampBlock(input, draft, instance, memory, symbols, symbolOf, notes, origins, chip, end);
     stampHops(input, draft, timeline, chip, memory, symbolOf, notes);
     for (const instance of instances) collectConstants(input, instance, memory, chip, constants);
     const queues = [...draft.queues.values()]
@@ -146,7 +186,8 @@ export function assembleProgram(input: AssemblyInput, options: AssemblyOptions):
       .sort((a, b) => (unitName(a.unit) < unitName(b.unit) ? -1 : 1));
     for (const queue of queues) {
       if (queue.unit.kind !== "memWrite") continue;
-      for (const write of queue.instructions) lastWrite = Math.max(lastWrite, write.cycle + (write.count - 1) * write.period + target.mem.latency.write);
+      for (const write of queue.instructions)
+        lastWrite = Math.max(lastWrite, write.cycle + (write.count - 1) * write.period + target.mem.latency.write);
     }
     const textBytes = options.textBytesOf(queues);
     problems.push(...placeText(target, chip, memory, textBytes, symbols, end));
@@ -174,7 +215,11 @@ export function assembleProgram(input: AssemblyInput, options: AssemblyOptions):
   return ok({ program, timeline, chips: uses });
 }
 
-function noteFor(notes: { kernel: string; origins: readonly number[] }[], kernel: string, origins: readonly number[]): number {
+function noteFor(
+  notes: { kernel: string; origins: readonly number[] }[],
+  kernel: string,
+  origins: readonly number[],
+): number {
   notes.push({ kernel, origins });
   return notes.length - 1;
 }
@@ -204,7 +249,14 @@ function originIndex(graph: Graph): OriginIndex {
 type SymbolOf = (kind: "persistent" | "border", key: string) => number;
 
 /** Symbols of what lives on a chip outside blocks. */
-function chipSymbols(symbols: ProgramSymbol[], chip: number, target: Target, memory: ChipMemory, borders: readonly BorderUse[], end: number): SymbolOf {
+function chipSymbols(
+  symbols: ProgramSymbol[],
+  chip: number,
+  target: Target,
+  memory: ChipMemory,
+  borders: readonly BorderUse[],
+  end: number,
+): SymbolOf {
   const index = new Map<string, number>();
   for (const [key, entry] of memory.persistent) {
     index.set(`persistent:${key}`, symbols.length);
@@ -226,7 +278,10 @@ function chipSymbols(symbols: ProgramSymbol[], chip: number, target: Target, mem
       name: use.name,
       chip,
       role: use.role,
-      slices: Array.from({ length: location.width }, (_, i) => ({ hemisphere: location.hemisphere, slice: location.column * target.mem.slicesPerColumn + location.sub + i })),
+      slices: Array.from({ length: location.width }, (_, i) => ({
+        hemisphere: location.hemisphere,
+        slice: location.column * target.mem.slicesPerColumn + location.sub + i,
+      })),
       address: memory.borders.get(use.part.region) ?? 0,
       words: use.part.words,
       from: use.from,
@@ -254,10 +309,14 @@ function stampBlock(
   const { block, blockClass, start } = instance;
   const { state } = blockClass.schedule;
   const tensors = correspondence(blockClass.first, block);
-  const firstNodes = new Map(blockClass.first.nodes.map((node, i) => [node.id as number, block.nodes[i]?.id as number]));
+  const firstNodes = new Map(
+    blockClass.first.nodes.map((node, i) => [node.id as number, block.nodes[i]?.id as number]),
+  );
   const noteBase = notes.length;
   for (const note of blockClass.schedule.notes) {
-    const from = new Set(note.origins.flatMap((id) => origins.ofNode(graph.nodes.findIndex((node) => node.id === firstNodes.get(id)))));
+    const from = new Set(
+      note.origins.flatMap((id) => origins.ofNode(graph.nodes.findIndex((node) => node.id === firstNodes.get(id)))),
+    );
     notes.push({ kernel: note.kernel, origins: [...from].sort((a, b) => a - b) });
   }
   const mapBase = draft.laneMaps.length;
@@ -265,7 +324,8 @@ function stampBlock(
   const places = state.buffers.map((buffer): { address: number; symbol: number } => {
     const address = bufferAddress(memory, target, blockClass, tensors, buffer);
     if (address === undefined) return { address: bankBase(target, buffer.bank), symbol: -1 };
-    if (isPersistent(blockClass, buffer)) return { address, symbol: symbolOf("persistent", persistentKey(blockClass, buffer, tensors)) };
+    if (isPersistent(blockClass, buffer))
+      return { address, symbol: symbolOf("persistent", persistentKey(blockClass, buffer, tensors)) };
     const storage = storageOfBuffer(blockClass, buffer);
     if (storage?.boundary !== undefined && buffer.content.kind === "part") {
       const tensor = tensors.get(storage.boundary.tensor) ?? storage.boundary.tensor;
@@ -285,14 +345,28 @@ function stampBlock(
   });
   for (const burst of state.bursts) {
     const place = burst.buffer >= 0 ? places[burst.buffer] : undefined;
-    const base = { ...burst.instruction, cycle: burst.instruction.cycle + start, note: noteBase + burst.instruction.note, symbol: place?.symbol ?? -1 };
+    const base = {
+      ...burst.instruction,
+      cycle: burst.instruction.cycle + start,
+      note: noteBase + burst.instruction.note,
+      symbol: place?.symbol ?? -1,
+    };
     if (base.op === "permute") draft.add(burst.unit, { ...base, map: base.map + mapBase });
-    else if (place !== undefined && "address" in base) draft.add(burst.unit, { ...base, address: base.address + place.address });
+    else if (place !== undefined && "address" in base)
+      draft.add(burst.unit, { ...base, address: base.address + place.address });
     else draft.add(burst.unit, base);
   }
 }
 
-function stampHops(input: AssemblyInput, draft: Draft, timeline: SystemTimeline, chip: number, memory: ChipMemory, symbolOf: SymbolOf, notes: { kernel: string; origins: readonly number[] }[]): void {
+function stampHops(
+  input: AssemblyInput,
+  draft: Draft,
+  timeline: SystemTimeline,
+  chip: number,
+  memory: ChipMemory,
+  symbolOf: SymbolOf,
+  notes: { kernel: string; origins: readonly number[] }[],
+): void {
   for (const hop of timeline.hops) {
     if (hop.from !== chip && hop.to !== chip) continue;
     const note = noteFor(notes, `transfer ${hop.from}->${hop.to}`, []);
@@ -300,7 +374,8 @@ function stampHops(input: AssemblyInput, draft: Draft, timeline: SystemTimeline,
       if ((burst.side === "from" ? hop.from : hop.to) !== chip) continue;
       const symbol = burst.region === undefined ? -1 : symbolOf("border", burst.region);
       const full = { ...burst.instruction, cycle: burst.instruction.cycle + hop.start, note, symbol } as Instruction;
-      if (burst.region !== undefined && "address" in full) draft.add(burst.unit, { ...full, address: full.address + (memory.borders.get(burst.region) ?? 0) });
+      if (burst.region !== undefined && "address" in full)
+        draft.add(burst.unit, { ...full, address: full.address + (memory.borders.get(burst.region) ?? 0) });
       else draft.add(burst.unit, full);
     }
   }
@@ -308,7 +383,13 @@ function stampHops(input: AssemblyInput, draft: Draft, timeline: SystemTimeline,
 }
 
 /** Placements of constants, from the first chip that holds all of them. */
-function collectConstants(input: AssemblyInput, instance: BlockInstance, memory: ChipMemory, chip: number, constants: Map<TensorId, Placement[]>): void {
+function collectConstants(
+  input: AssemblyInput,
+  instance: BlockInstance,
+  memory: ChipMemory,
+  chip: number,
+  constants: Map<TensorId, Placement[]>,
+): void {
   const { target, graph } = input;
   const { block, blockClass } = instance;
   const tensors = correspondence(blockClass.first, block);
@@ -330,29 +411,61 @@ function collectConstants(input: AssemblyInput, instance: BlockInstance, memory:
       const id = tensors.get(tile.tile.tensor) as TensorId;
       const shape = graph.tensors[id]?.shape ?? [];
       const mode = target.mxm.modes[tile.mode];
-      const type: StoredType = tile.mode === "fp16" ? "f16" : tile.mode === "fp32" ? "f32" : (graph.tensors[id]?.dtype === "uint8" ? "u8" : "i8");
-      add(id, type, [tilePlacement(tile.tile, shape, { chip, type, pack: mode?.tileK ?? target.lanes, slices, address })]);
+      const type: StoredType =
+        tile.mode === "fp16"
+          ? "f16"
+          : tile.mode === "fp32"
+            ? "f32"
+            : graph.tensors[id]?.dtype === "uint8"
+              ? "u8"
+              : "i8";
+      add(id, type, [
+        tilePlacement(tile.tile, shape, { chip, type, pack: mode?.tileK ?? target.lanes, slices, address }),
+      ]);
     } else {
       const storage = storageOfBuffer(blockClass, buffer);
       if (storage?.content?.kind !== "tensor") continue;
       const id = tensors.get(storage.content.tensor) as TensorId;
       const from = buffer.content.part * storage.partVectors;
-      add(id, `${storage.type}:${storage.id}`, partPlacements(ownPart(storage.content.layout, graph.tensors[id]?.shape ?? []), from, from + buffer.words, { chip, type: storage.type, pack: 0, slices, address }));
+      add(
+        id,
+        `${storage.type}:${storage.id}`,
+        partPlacements(ownPart(storage.content.layout, graph.tensors[id]?.shape ?? []), from, from + buffer.words, {
+          chip,
+          type: storage.type,
+          pack: 0,
+          slices,
+          address,
+        }),
+      );
     }
   }
   for (const [id, groups] of fresh) {
     const total = elementCount(graph.tensors[id]?.shape ?? []);
-    const covering = [...groups].filter(([, list]) => list.reduce((n, placement) => n + elementCount(placement.extent), 0) === total);
+    const covering = [...groups].filter(
+      ([, list]) => list.reduce((n, placement) => n + elementCount(placement.extent), 0) === total,
+    );
     const widest = covering.sort(([a], [b]) => (a.startsWith("f16") ? 1 : 0) - (b.startsWith("f16") ? 1 : 0))[0];
     if (widest !== undefined) constants.set(id, widest[1]);
   }
 }
 
 /** The layout of a constant without the repetitions of its size-1 dims. */
-const ownPart = (layout: Layout, shape: readonly number[]): Layout => ({ ...layout, shape, dims: layout.dims.map((digits, d) => (shape[d] === 1 ? [] : digits)) });
+const ownPart = (layout: Layout, shape: readonly number[]): Layout => ({
+  ...layout,
+  shape,
+  dims: layout.dims.map((digits, d) => (shape[d] === 1 ? [] : digits)),
+});
 
 function tilePlacement(
-  tile: { readonly byRows: boolean; readonly batch: number; readonly k0: number; readonly k: number; readonly n0: number; readonly rows: number },
+  tile: {
+    readonly byRows: boolean;
+    readonly batch: number;
+    readonly k0: number;
+    readonly k: number;
+    readonly n0: number;
+    readonly rows: number;
+  },
   shape: readonly number[],
   where: Pick<Placement, "chip" | "type" | "pack" | "slices" | "address">,
 ): Placement {
@@ -369,12 +482,21 @@ function tilePlacement(
   extent[kDim] = tile.k;
   origin[nDim] = tile.n0;
   extent[nDim] = tile.rows;
-  const digits = shape.map((_, d) => (d === kDim ? [{ size: tile.k, vector: 0, lane: 1 }] : d === nDim ? [{ size: tile.rows, vector: 1, lane: 0 }] : []));
+  const digits = shape.map((_, d) =>
+    d === kDim ? [{ size: tile.k, vector: 0, lane: 1 }] : d === nDim ? [{ size: tile.rows, vector: 1, lane: 0 }] : [],
+  );
   return { ...where, origin, extent, digits };
 }
 
 /** Program text takes the highest words of every slice. */
-function placeText(target: Target, chip: number, memory: ChipMemory, textBytes: number, symbols: ProgramSymbol[], end: number): Diagnostic[] {
+function placeText(
+  target: Target,
+  chip: number,
+  memory: ChipMemory,
+  textBytes: number,
+  symbols: ProgramSymbol[],
+  end: number,
+): Diagnostic[] {
   const slices = 2 * target.mem.slicesPerHemisphere;
   const words = Math.ceil(textBytes / target.lanes / slices);
   const problems: Diagnostic[] = [];
@@ -387,15 +509,35 @@ function placeText(target: Target, chip: number, memory: ChipMemory, textBytes: 
   if (worst !== undefined) {
     const { use } = worst;
     problems.push(
-      diagnostic("LPU4001", `chip ${chip}: slices ${use.space.hemisphere}${use.space.slices.join(",")} bank ${use.space.bank} need ${use.persistent + use.arena + use.border} words (weights ${use.persistent}, activations ${use.arena}, border ${use.border}, program text ${words}), they have ${target.mem.wordsPerBank}`),
+      diagnostic(
+        "LPU4001",
+        `chip ${chip}: slices ${use.space.hemisphere}${use.space.slices.join(",")} bank ${use.space.bank} need ${use.persistent + use.arena + use.border} words (weights ${use.persistent}, activations ${use.arena}, border ${use.border}, program text ${words}), they have ${target.mem.wordsPerBank}`,
+      ),
     );
   }
-  const all = [...Array(slices).keys()].map((i) => ({ hemisphere: i < target.mem.slicesPerHemisphere ? ("W" as const) : ("E" as const), slice: i % target.mem.slicesPerHemisphere }));
-  if (words > 0) symbols.push({ name: "program text", chip, role: "text", slices: all, address: target.mem.banks * target.mem.wordsPerBank - words, words, from: 0, until: end });
+  const all = [...Array(slices).keys()].map((i) => ({
+    hemisphere: i < target.mem.slicesPerHemisphere ? ("W" as const) : ("E" as const),
+    slice: i % target.mem.slicesPerHemisphere,
+  }));
+  if (words > 0)
+    symbols.push({
+      name: "program text",
+      chip,
+      role: "text",
+      slices: all,
+      address: target.mem.banks * target.mem.wordsPerBank - words,
+      words,
+      from: 0,
+      until: end,
+    });
   return problems;
 }
 
-function makeBindings(graph: Graph, bordersByChip: readonly ReadonlyMap<string, { tensor: BorderTensor }>[], uses: readonly ChipUse[]): Binding[] {
+function makeBindings(
+  graph: Graph,
+  bordersByChip: readonly ReadonlyMap<string, { tensor: BorderTensor }>[],
+  uses: readonly ChipUse[],
+): Binding[] {
   const placementsOf = (id: TensorId): Placement[] =>
     bordersByChip.flatMap((borders, chip) =>
       [...borders.values()]
@@ -403,23 +545,54 @@ function makeBindings(graph: Graph, bordersByChip: readonly ReadonlyMap<string, 
         .flatMap(({ tensor }) =>
           tensor.parts.flatMap((part) => {
             const address = uses[chip]?.memory.borders.get(part.region) ?? 0;
-            const slices = Array.from({ length: part.location.width }, (_, i) => ({ hemisphere: part.location.hemisphere, slice: part.location.column * 4 + part.location.sub + i }));
-            return partPlacements(tensor.layout, part.part * tensor.partVectors, part.part * tensor.partVectors + part.words, { chip, type: tensor.type, pack: 0, slices, address });
+            const slices = Array.from({ length: part.location.width }, (_, i) => ({
+              hemisphere: part.location.hemisphere,
+              slice: part.location.column * 4 + part.location.sub + i,
+            }));
+            return partPlacements(
+              tensor.layout,
+              part.part * tensor.partVectors,
+              part.part * tensor.partVectors + part.words,
+              { chip, type: tensor.type, pack: 0, slices, address },
+            );
           }),
         ),
     );
-  const inputs = graph.inputs.map((input): Binding => ({ name: input.name, kind: "input", dtype: input.dtype, shape: graph.tensors[input.tensor]?.shape ?? [], tensor: input.tensor, placements: placementsOf(input.tensor) }));
+  const inputs = graph.inputs.map(
+    (input): Binding => ({
+      name: input.name,
+      kind: "input",
+      dtype: input.dtype,
+      shape: graph.tensors[input.tensor]?.shape ?? [],
+      tensor: input.tensor,
+      placements: placementsOf(input.tensor),
+    }),
+  );
   const outputs = graph.outputs.map((output): Binding => {
     const all = placementsOf(output.tensor);
     const first = all[0];
     const placements = all.filter((placement) => placement.chip === first?.chip && placement.type === first.type);
-    return { name: output.name, kind: "output", dtype: output.dtype, shape: graph.tensors[output.tensor]?.shape ?? [], tensor: output.tensor, placements };
+    return {
+      name: output.name,
+      kind: "output",
+      dtype: output.dtype,
+      shape: graph.tensors[output.tensor]?.shape ?? [],
+      tensor: output.tensor,
+      placements,
+    };
   });
   return [...inputs, ...outputs];
 }
 
-function programGraph(graph: Graph, constants: ReadonlyMap<TensorId, readonly Placement[]>, origins: OriginIndex): Program["graph"] {
-  const used = new Set<TensorId>([...graph.nodes.flatMap((node) => node.inputs.filter((id): id is TensorId => id !== null)), ...graph.outputs.map((output) => output.tensor)]);
+function programGraph(
+  graph: Graph,
+  constants: ReadonlyMap<TensorId, readonly Placement[]>,
+  origins: OriginIndex,
+): Program["graph"] {
+  const used = new Set<TensorId>([
+    ...graph.nodes.flatMap((node) => node.inputs.filter((id): id is TensorId => id !== null)),
+    ...graph.outputs.map((output) => output.tensor),
+  ]);
   const constantOf = (id: TensorId): ProgramConstant | undefined => {
     const tensor = graph.tensors[id];
     if (tensor?.data === undefined) return undefined;
@@ -431,19 +604,44 @@ function programGraph(graph: Graph, constants: ReadonlyMap<TensorId, readonly Pl
   return {
     tensors: graph.tensors.map((tensor) => {
       const constant = constantOf(tensor.id);
-      return { name: tensor.name, dtype: tensor.dtype, shape: tensor.shape, ...(constant === undefined ? {} : { constant }) };
+      return {
+        name: tensor.name,
+        dtype: tensor.dtype,
+        shape: tensor.shape,
+        ...(constant === undefined ? {} : { constant }),
+      };
     }),
-    nodes: graph.nodes.map((node, index) => ({ op: node.op as CoreOp, inputs: node.inputs.map((id) => id as number), output: node.outputs[0] as number, attrs: node.attrs, origins: origins.ofNode(index) })),
+    nodes: graph.nodes.map((node, index) => ({
+      op: node.op as CoreOp,
+      inputs: node.inputs.map((id) => id as number),
+      output: node.outputs[0] as number,
+      attrs: node.attrs,
+      origins: origins.ofNode(index),
+    })),
   };
 }
 
 function makeStages(input: AssemblyInput, timeline: SystemTimeline, uses: readonly ChipUse[]): StageInfo[] {
   return uses.flatMap(({ chip, memory }) => {
-    const layers = input.chain.blocks.filter((block) => input.chipOf[block.index] === chip && block.layer !== undefined).map((block) => block.layer as number);
+    const layers = input.chain.blocks
+      .filter((block) => input.chipOf[block.index] === chip && block.layer !== undefined)
+      .map((block) => block.layer as number);
     const mine = input.chain.blocks.filter((block) => input.chipOf[block.index] === chip);
     if (mine.length === 0) return [];
     const window = timeline.windows[chip] as { start: number; end: number };
-    const weightBytes = [...memory.persistent.values()].reduce((sum, entry) => sum + entry.buffer.words * entry.buffer.slices.length * input.target.lanes, 0);
-    return [{ chip, firstLayer: layers[0] ?? -1, lastLayer: layers[layers.length - 1] ?? -1, startCycle: window.start, endCycle: window.end, weightBytes }];
+    const weightBytes = [...memory.persistent.values()].reduce(
+      (sum, entry) => sum + entry.buffer.words * entry.buffer.slices.length * input.target.lanes,
+      0,
+    );
+    return [
+      {
+        chip,
+        firstLayer: layers[0] ?? -1,
+        lastLayer: layers[layers.length - 1] ?? -1,
+        startCycle: window.start,
+        endCycle: window.end,
+        weightBytes,
+      },
+    ];
   });
 }

@@ -26,15 +26,24 @@ export interface BorderTensor {
 
 export const regionKey = (tensor: TensorId, type: StoredType, part: number): string => `${tensor}:${type}:${part}`;
 
-export function borderTensor(graph: Graph, target: Target, tensor: TensorId, type: StoredType, ordinal: number): BorderTensor {
+export function borderTensor(
+  graph: Graph,
+  target: Target,
+  tensor: TensorId,
+  type: StoredType,
+  ordinal: number,
+): BorderTensor {
   const shape = graph.tensors[tensor]?.shape ?? [];
   const { layout, vectors } = makeLayout(shape, standardLaneDim(shape, target.lanes), target.lanes);
   const partVectors = partVectorsOf(layout, vectors, target);
-  const parts = Array.from({ length: Math.max(1, Math.ceil(vectors / partVectors)) }, (_, part): BorderPart => ({
-    region: regionKey(tensor, type, part),
-    part,
-    location: borderLocation(target, ordinal, { type }, storedTypes[type].bytes, part),
-    words: Math.min(partVectors, vectors - part * partVectors),
-  }));
+  const parts = Array.from(
+    { length: Math.max(1, Math.ceil(vectors / partVectors)) },
+    (_, part): BorderPart => ({
+      region: regionKey(tensor, type, part),
+      part,
+      location: borderLocation(target, ordinal, { type }, storedTypes[type].bytes, part),
+      words: Math.min(partVectors, vectors - part * partVectors),
+    }),
+  );
   return { tensor, type, layout, partVectors, parts };
 }

@@ -14,7 +14,18 @@ interface VectorDigit {
 function vectorDigits(layout: Layout): VectorDigit[] {
   return layout.dims
     .flatMap((digits, dim) =>
-      digits.flatMap((digit, i): VectorDigit[] => (digit.vector === 0 ? [] : [{ dim, stride: digit.vector, size: digit.size, covers: digits.slice(i + 1).reduce((n, inner) => n * inner.size, 1) }])),
+      digits.flatMap((digit, i): VectorDigit[] =>
+        digit.vector === 0
+          ? []
+          : [
+              {
+                dim,
+                stride: digit.vector,
+                size: digit.size,
+                covers: digits.slice(i + 1).reduce((n, inner) => n * inner.size, 1),
+              },
+            ],
+      ),
     )
     .sort((a, b) => b.stride - a.stride);
 }
@@ -41,7 +52,12 @@ function digitBoxes(digits: readonly VectorDigit[], from: number, to: number): {
 }
 
 /** Placements of the vectors [from, to) of a storage; vector `from` is word `address`. */
-export function partPlacements(layout: Layout, from: number, to: number, where: Pick<Placement, "chip" | "type" | "pack" | "slices" | "address">): Placement[] {
+export function partPlacements(
+  layout: Layout,
+  from: number,
+  to: number,
+  where: Pick<Placement, "chip" | "type" | "pack" | "slices" | "address">,
+): Placement[] {
   const digits = vectorDigits(layout);
   const begin = from - layout.vector;
   const placements: Placement[] = [];
@@ -55,12 +71,17 @@ export function partPlacements(layout: Layout, from: number, to: number, where: 
       cut.set(digit.dim, { ...range, digit });
       address += range.low * digit.stride;
       origin[digit.dim] = range.low * digit.covers;
-      extent[digit.dim] = Math.min((layout.shape[digit.dim] as number) - range.low * digit.covers, (range.high - range.low) * digit.covers);
+      extent[digit.dim] = Math.min(
+        (layout.shape[digit.dim] as number) - range.low * digit.covers,
+        (range.high - range.low) * digit.covers,
+      );
     });
     const dims = layout.dims.map((list, dim): readonly LayoutDigit[] => {
       const range = cut.get(dim);
       if (range === undefined) return list;
-      return list.map((digit) => (digit.vector === range.digit.stride ? { ...digit, size: range.high - range.low } : digit));
+      return list.map((digit) =>
+        digit.vector === range.digit.stride ? { ...digit, size: range.high - range.low } : digit,
+      );
     });
     placements.push({ ...where, origin, extent, digits: dims, address });
   }

@@ -6,7 +6,7 @@ import type { Block, BlockChain } from "../blocks/blocks.ts";
 import type { Storage } from "../lower/kernel.ts";
 import { type LoweredBlock, lowerBlock } from "../lower/lower.ts";
 import { columnClasses } from "../schedule/locations.ts";
-import { type BlockSchedule, scheduleBlock } from "../schedule/schedule.ts";
+import { type BlockSchedule, scheduleBlock, type ScheduleOptions } from "../schedule/schedule.ts";
 import { bytesOfStorage, type Location, partCount, pinKey } from "../schedule/state.ts";
 
 export interface BlockClass {
@@ -79,8 +79,8 @@ function pinBorders(target: Target, lowered: LoweredBlock, ordinals: ReadonlyMap
   return pinned;
 }
 
-/** Compiles the classes of a chain. `onBlock` is told about each class before it is compiled. */
-export function compileBlocks(graph: Graph, chain: BlockChain, target: Target): CompiledBlocks {
+/** Compiles the classes of a chain. */
+export function compileBlocks(graph: Graph, chain: BlockChain, target: Target, options: ScheduleOptions): CompiledBlocks {
   const ordinals = borderOrdinals(graph, chain);
   const graphInputs = new Set(graph.inputs.map((input) => input.tensor));
   const known = new Map<string, number>();
@@ -92,7 +92,7 @@ export function compileBlocks(graph: Graph, chain: BlockChain, target: Target): 
     if (before !== undefined) return before;
     const inputs = block.inputs.map((tensor) => ({ tensor, mayBeF16: graphInputs.has(tensor) }));
     const lowered = lowerBlock(graph, { nodes: block.nodes, inputs, outputs: block.outputs }, target);
-    const schedule = scheduleBlock(target, lowered, pinBorders(target, lowered, ordinals));
+    const schedule = scheduleBlock(target, lowered, pinBorders(target, lowered, ordinals), options);
     const index = classes.length;
     classes.push({ index, first: block, lowered, schedule, cycles: schedule.state.end + columnCount(target) + target.mem.latency.write });
     known.set(key, index);

@@ -1,11 +1,11 @@
 // Contents of persistent buffers: weight tiles and constants as bytes of each slice, made when they are read so that weights are never held twice.
 import { invariant } from "../../ir/diag/diagnostic.ts";
+import type { StoredType } from "../../ir/dtype.ts";
+import { storedTypes } from "../../ir/dtype.ts";
 import type { Graph, TensorId } from "../../ir/graph/graph.ts";
 import { elementCount } from "../../ir/graph/graph.ts";
 import { float16FromF32Bits } from "../../ir/numeric/float16.ts";
 import type { Target } from "../../ir/target/target.ts";
-import type { StoredType } from "../../ir/dtype.ts";
-import { storedTypes } from "../../ir/dtype.ts";
 import type { Storage } from "../lower/kernel.ts";
 import { flatPositions } from "../lower/movement.ts";
 import type { Buffer, TileContent } from "../schedule/state.ts";
@@ -27,7 +27,11 @@ export function newConstantReader(graph: Graph): ConstantReader {
       const count = elementCount(tensor.shape);
       if (tensor.dtype === "int8") last = new Int8Array(bytes.buffer, bytes.byteOffset, count);
       else if (tensor.dtype === "uint8") last = new Uint8Array(bytes.buffer, bytes.byteOffset, count);
-      else last = bytes.byteOffset % 4 === 0 ? new Int32Array(bytes.buffer, bytes.byteOffset, count) : new Int32Array(bytes.slice().buffer, 0, count);
+      else
+        last =
+          bytes.byteOffset % 4 === 0
+            ? new Int32Array(bytes.buffer, bytes.byteOffset, count)
+            : new Int32Array(bytes.slice().buffer, 0, count);
       lastId = id;
       return last;
     },
@@ -40,14 +44,30 @@ function storedBits(raw: number, type: StoredType): number {
 }
 
 /** Bytes of every slice of a buffer, in slice order. */
-export function bufferBytes(target: Target, buffer: Buffer, storage: Storage | undefined, reader: ConstantReader, instance: (id: TensorId) => TensorId, graph: Graph): Uint8Array[] {
+export function bufferBytes(
+  target: Target,
+  buffer: Buffer,
+  storage: Storage | undefined,
+  reader: ConstantReader,
+  instance: (id: TensorId) => TensorId,
+  graph: Graph,
+): Uint8Array[] {
   const planes = buffer.slices.map(() => new Uint8Array(buffer.words * target.lanes));
   if (buffer.content.kind === "tile") fillTile(target, planes, buffer.content.tile, reader, instance, graph);
-  else if (storage?.content !== undefined) fillPart(target, planes, storage, buffer.content.part, reader, instance, graph);
+  else if (storage?.content !== undefined)
+    fillPart(target, planes, storage, buffer.content.part, reader, instance, graph);
   return planes;
 }
 
-function fillPart(target: Target, planes: readonly Uint8Array[], storage: Storage, part: number, reader: ConstantReader, instance: (id: TensorId) => TensorId, graph: Graph): void {
+function fillPart(
+  target: Target,
+  planes: readonly Uint8Array[],
+  storage: Storage,
+  part: number,
+  reader: ConstantReader,
+  instance: (id: TensorId) => TensorId,
+  graph: Graph,
+): void {
   const { lanes } = target;
   const first = part * storage.partVectors;
   const words = (planes[0] as Uint8Array).length / lanes;
@@ -97,14 +117,23 @@ function repeatedIndices(shape: readonly number[], repeated: readonly number[]):
 
 const tileType = { fp16: "f16", fp32: "f32", int8: "i8" } as const;
 
-function fillTile(target: Target, planes: readonly Uint8Array[], content: TileContent, reader: ConstantReader, instance: (id: TensorId) => TensorId, graph: Graph): void {
+function fillTile(
+  target: Target,
+  planes: readonly Uint8Array[],
+  content: TileContent,
+  reader: ConstantReader,
+  instance: (id: TensorId) => TensorId,
+  graph: Graph,
+): void {
   const { lanes } = target;
   const pack = target.mxm.modes[content.mode]?.tileK ?? lanes;
   const type = tileType[content.mode];
   const bytes = storedTypes[type].bytes;
   if (content.kind === "fill") {
     const bits = storedBits(content.bits, type);
-    for (const plane of planes) for (let k = 0; k < content.k; k++) for (let b = 0; b < bytes; b++) plane[k + b * pack] = (bits >>> (8 * b)) & 0xff;
+    for (const plane of planes)
+      for (let k = 0; k < content.k; k++)
+        for (let b = 0; b < bytes; b++) plane[k + b * pack] = (bits >>> (8 * b)) & 0xff;
     return;
   }
   const { tile, stripes } = content;

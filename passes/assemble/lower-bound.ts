@@ -20,7 +20,8 @@ function mxmCycles(blockClass: BlockClass): number {
     for (const group of kernel.groups) {
       for (const step of group.steps) {
         const stationary = step.stationary[0];
-        const rows = stationary?.kind === "const" ? stationary.tile.rows : (stationary?.window.access.vectors.length ?? 0);
+        const rows =
+          stationary?.kind === "const" ? stationary.tile.rows : (stationary?.window.access.vectors.length ?? 0);
         const load = stationary?.kind === "const" ? rows / (target.mxm.loadStreamsPerPlane * spec.planesPerTile) : 0;
         work += Math.max(load, group.count * spec.vectorPeriod);
       }
@@ -42,7 +43,10 @@ function memCycles(blockClass: BlockClass): number {
 }
 
 export function lowerBoundOf(input: AssemblyInput, timeline: SystemTimeline): Program["lowerBound"] {
-  const perClass = input.compiled.classes.map((blockClass) => ({ mxm: mxmCycles(blockClass), mem: memCycles(blockClass) }));
+  const perClass = input.compiled.classes.map((blockClass) => ({
+    mxm: mxmCycles(blockClass),
+    mem: memCycles(blockClass),
+  }));
   let mxm = 0;
   let mem = 0;
   for (const index of input.compiled.classOf) {
@@ -52,12 +56,18 @@ export function lowerBoundOf(input: AssemblyInput, timeline: SystemTimeline): Pr
   const period = linkVectorPeriod(input.target);
   let link = 0;
   for (const hop of timeline.hops) {
-    const ports = new Set(hop.transfers.bursts.flatMap((burst) => (burst.unit.kind === "linkSend" ? [burst.unit.port] : []))).size;
+    const ports = new Set(
+      hop.transfers.bursts.flatMap((burst) => (burst.unit.kind === "linkSend" ? [burst.unit.port] : [])),
+    ).size;
     link += Math.ceil((hop.transfers.vectors * period) / Math.max(1, ports)) + input.target.link.latency;
   }
   const { read, write } = input.target.mem.latency;
-  const busyBlocks = input.compiled.classOf.filter((index) => (input.compiled.classes[index]?.schedule.state.bursts.length ?? 0) > 0).length;
+  const busyBlocks = input.compiled.classOf.filter(
+    (index) => (input.compiled.classes[index]?.schedule.state.bursts.length ?? 0) > 0,
+  ).length;
   const perResource = { mxm, mem, link, dependency: busyBlocks * (read + write) + link };
-  const by = (["mxm", "mem", "link", "dependency"] as const).reduce((best, name) => (perResource[name] > perResource[best] ? name : best));
+  const by = (["mxm", "mem", "link", "dependency"] as const).reduce((best, name) =>
+    perResource[name] > perResource[best] ? name : best,
+  );
   return { cycles: Math.max(perResource[by], link + Math.max(mxm, mem)), by, perResource };
 }

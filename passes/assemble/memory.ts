@@ -1,6 +1,6 @@
 // Addresses: for every chip, persistent words (tiles and constants) from the bottom of each slice, then an arena that the chip's blocks share in
 // turn, then the border tensors that outlive blocks. Activations go through the allocation pass, one address space a column group and bank.
-import { type Hemisphere, wordsPerSlice } from "../../ir/target/geometry.ts";
+import { type Hemisphere, } from "../../ir/target/geometry.ts";
 import type { Target } from "../../ir/target/target.ts";
 import { allocateBuffers } from "../alloc/allocate.ts";
 import { columnClasses } from "../schedule/locations.ts";
@@ -21,11 +21,21 @@ export function spaceOf(target: Target, hemisphere: Hemisphere, slices: readonly
   const first = slices[0] as number;
   const from = column < wide ? column * per : first - (first % 2);
   const count = column < wide ? per : 2;
-  return { key: `${hemisphere}${from}+${count}/${bank}`, hemisphere, slices: Array.from({ length: count }, (_, i) => from + i), bank };
+  return {
+    key: `${hemisphere}${from}+${count}/${bank}`,
+    hemisphere,
+    slices: Array.from({ length: count }, (_, i) => from + i),
+    bank,
+  };
 }
 
 export const spaceOfLocation = (target: Target, location: Location): Space =>
-  spaceOf(target, location.hemisphere, Array.from({ length: location.width }, (_, i) => location.column * target.mem.slicesPerColumn + location.sub + i), location.bank);
+  spaceOf(
+    target,
+    location.hemisphere,
+    Array.from({ length: location.width }, (_, i) => location.column * target.mem.slicesPerColumn + location.sub + i),
+    location.bank,
+  );
 
 /** Words of each slice and bank that are taken from the bottom. */
 export interface Watermarks {
@@ -35,7 +45,13 @@ export interface Watermarks {
 const markKey = (hemisphere: Hemisphere, slice: number, bank: number): string => `${hemisphere}${slice}/${bank}`;
 
 /** Takes `words` at the same address in all the slices; gives the word offset inside the bank. */
-export function takePersistent(marks: Watermarks, hemisphere: Hemisphere, slices: readonly number[], bank: number, words: number): number {
+export function takePersistent(
+  marks: Watermarks,
+  hemisphere: Hemisphere,
+  slices: readonly number[],
+  bank: number,
+  words: number,
+): number {
   const at = watermark(marks, hemisphere, slices, bank);
   for (const slice of slices) marks.words.set(markKey(hemisphere, slice, bank), at + words);
   return at;
@@ -102,4 +118,3 @@ export function classArena(target: Target, buffers: readonly Buffer[], isInterna
 }
 
 export const bankBase = (target: Target, bank: number): number => bank * target.mem.wordsPerBank;
-export const sliceWords = (target: Target): number => wordsPerSlice(target);

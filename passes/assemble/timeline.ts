@@ -1,9 +1,9 @@
 // When every block starts on its chip and which border tensors travel between chips when. One token goes through the chips in order.
 import { type Diagnostic, fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
 import type { Graph, TensorId } from "../../ir/graph/graph.ts";
-import { linksBetween, shortestRoute, type Topology } from "../../ir/target/topology.ts";
 import type { Target } from "../../ir/target/target.ts";
-import type { Block, BlockChain } from "../blocks/blocks.ts";
+import { linksBetween, shortestRoute, type Topology } from "../../ir/target/topology.ts";
+import type { BlockChain } from "../blocks/blocks.ts";
 import { storedTypeOf } from "../lower/homes.ts";
 import { borderTensor } from "./borders.ts";
 import type { CompiledBlocks } from "./classes.ts";
@@ -28,7 +28,9 @@ export interface SystemTimeline {
 /** Border tensors computed on chips up to `chip` that blocks on later chips read. */
 function travelling(graph: Graph, chain: BlockChain, chipOf: readonly number[], chip: number): TensorId[] {
   const inputs = new Set(graph.inputs.map((input) => input.tensor));
-  const made = new Set(chain.blocks.filter((block) => (chipOf[block.index] as number) <= chip).flatMap((block) => block.outputs));
+  const made = new Set(
+    chain.blocks.filter((block) => (chipOf[block.index] as number) <= chip).flatMap((block) => block.outputs),
+  );
   const wanted = new Set<TensorId>();
   for (const block of chain.blocks) {
     if ((chipOf[block.index] as number) <= chip) continue;
@@ -57,7 +59,7 @@ export function planTimeline(
   };
   const problems: Diagnostic[] = [];
   let cycle = 0;
-  chain.blocks.forEach((block: Block, i) => {
+  chain.blocks.forEach((_, i) => {
     const chip = chipOf[i] as number;
     const before = i === 0 ? chip : (chipOf[i - 1] as number);
     if (chip !== before) {
@@ -68,7 +70,12 @@ export function planTimeline(
         const links = linksBetween(topology, from, to).flatMap((index) => topology.links[index] ?? []);
         const parts = tensors.flatMap((id) => {
           const type = storedTypeOf(graph.tensors[id] as (typeof graph.tensors)[number]);
-          return borderTensor(graph, target, id, type, ordinals.get(id) ?? 0).parts.map((part) => ({ region: part.region, location: part.location, words: part.words, ready: 0 }));
+          return borderTensor(graph, target, id, type, ordinals.get(id) ?? 0).parts.map((part) => ({
+            region: part.region,
+            location: part.location,
+            words: part.words,
+            ready: 0,
+          }));
         });
         const transfers = scheduleTransfers(target, links, parts);
         hops.push({ from, to, start: cycle, transfers, tensors });

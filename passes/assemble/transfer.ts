@@ -2,7 +2,14 @@
 // burst. Both chips' reservations are kept in one table, so a burst is placed on both at once.
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { LinkConnection, Unit } from "../../ir/machine/program.ts";
-import { columnCount, diagonal, type Direction, linkColumn, linkVectorPeriod, memColumn } from "../../ir/target/geometry.ts";
+import {
+  columnCount,
+  type Direction,
+  diagonal,
+  linkColumn,
+  linkVectorPeriod,
+  memColumn,
+} from "../../ir/target/geometry.ts";
 import type { Target } from "../../ir/target/target.ts";
 import { type Choice, commit, findStart, type Need, newReservations } from "../schedule/place.ts";
 import { mapResources } from "../schedule/resources.ts";
@@ -38,7 +45,11 @@ export interface Transfers {
 /** Longest burst of one link: parts are cut so that parallel links share them. */
 const burstVectors = 64;
 
-export function scheduleTransfers(target: Target, links: readonly LinkConnection[], parts: readonly TransferPart[]): Transfers {
+export function scheduleTransfers(
+  target: Target,
+  links: readonly LinkConnection[],
+  parts: readonly TransferPart[],
+): Transfers {
   const resources = mapResources(target);
   const table = newReservations(2 * resources.count);
   const bursts: TransferBurst[] = [];
@@ -100,7 +111,8 @@ function placePiece(
     { resource: far + resources.writeQueue(hemisphere, slice), at: write, length },
     { resource: far + resources.bank(hemisphere, slice, bank), at: write, length },
   ];
-  const streams = (direction: Direction, base: number): number[][] => Array.from({ length: target.streamsPerDirection }, (_, s) => [base + resources.stream(direction, s)]);
+  const streams = (direction: Direction, base: number): number[][] =>
+    Array.from({ length: target.streamsPerDirection }, (_, s) => [base + resources.stream(direction, s)]);
   const choices: Choice[] = [
     { options: streams(outward, 0), at: diagonal(outward, 0, outEdge), length },
     { options: streams(inward, far), at: diagonal(inward, link.latency, inEdge), length },
@@ -116,10 +128,46 @@ function placePiece(
     start,
     written: start + write + length,
     bursts: [
-      { side: "from", unit: { kind: "memRead", hemisphere, slice }, region: part.region, instruction: { op: "read", cycle: start + read, ...timing, address: from, stride, stream: outStream, direction: outward } },
-      { side: "from", unit: { kind: "linkSend", port: link.fromPort }, region: undefined, instruction: { op: "send", cycle: start, ...timing, stream: outStream } },
-      { side: "to", unit: { kind: "linkReceive", port: link.toPort }, region: undefined, instruction: { op: "receive", cycle: start + link.latency, ...timing, stream: inStream } },
-      { side: "to", unit: { kind: "memWrite", hemisphere, slice }, region: part.region, instruction: { op: "write", cycle: start + write, ...timing, address: from, stride, stream: inStream, direction: inward } },
+      {
+        side: "from",
+        unit: { kind: "memRead", hemisphere, slice },
+        region: part.region,
+        instruction: {
+          op: "read",
+          cycle: start + read,
+          ...timing,
+          address: from,
+          stride,
+          stream: outStream,
+          direction: outward,
+        },
+      },
+      {
+        side: "from",
+        unit: { kind: "linkSend", port: link.fromPort },
+        region: undefined,
+        instruction: { op: "send", cycle: start, ...timing, stream: outStream },
+      },
+      {
+        side: "to",
+        unit: { kind: "linkReceive", port: link.toPort },
+        region: undefined,
+        instruction: { op: "receive", cycle: start + link.latency, ...timing, stream: inStream },
+      },
+      {
+        side: "to",
+        unit: { kind: "memWrite", hemisphere, slice },
+        region: part.region,
+        instruction: {
+          op: "write",
+          cycle: start + write,
+          ...timing,
+          address: from,
+          stride,
+          stream: inStream,
+          direction: inward,
+        },
+      },
     ],
   };
 }

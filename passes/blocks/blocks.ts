@@ -42,7 +42,8 @@ export function findRoots(graph: Graph): Roots {
   for (const node of graph.nodes) for (const output of node.outputs) if (output !== null) producer.set(output, node);
   const rootOf = (id: TensorId): TensorId => {
     let at = id;
-    for (let node = producer.get(at); node !== undefined && isViewNode(node); node = producer.get(at)) at = node.inputs[0] as TensorId;
+    for (let node = producer.get(at); node !== undefined && isViewNode(node); node = producer.get(at))
+      at = node.inputs[0] as TensorId;
     return at;
   };
   return { producer, rootOf };
@@ -75,7 +76,9 @@ function comparedOperands(graph: Graph, roots: Roots, node: GraphNode): (TensorI
 /** Local signature of a node: everything but which tensors it reads. */
 export function nodeSignature(graph: Graph, node: GraphNode, roots: Roots): string {
   const shape = (id: TensorId): string => `${graph.tensors[id]?.dtype}[${graph.tensors[id]?.shape.join()}]`;
-  const operands = comparedOperands(graph, roots, node).map((id) => (id === null ? "-" : operandSignature(graph, roots, id)));
+  const operands = comparedOperands(graph, roots, node).map((id) =>
+    id === null ? "-" : operandSignature(graph, roots, id),
+  );
   return `${node.op}${JSON.stringify(node.attrs)}(${operands.join(";")})${node.outputs.map((id) => (id === null ? "-" : shape(id))).join()}`;
 }
 
@@ -97,7 +100,8 @@ export function findBlocks(graph: Graph): BlockChain {
   if (period === undefined) ranges.push({ from: 0, to: nodes.length });
   else {
     if (period.from > 0) ranges.push({ from: 0, to: period.from });
-    for (let layer = 0; layer < period.repeats; layer++) ranges.push({ from: period.from + layer * period.length, to: period.from + (layer + 1) * period.length, layer });
+    for (let layer = 0; layer < period.repeats; layer++)
+      ranges.push({ from: period.from + layer * period.length, to: period.from + (layer + 1) * period.length, layer });
     const end = period.from + period.repeats * period.length;
     if (end < nodes.length) ranges.push({ from: end, to: nodes.length });
   }
@@ -105,7 +109,9 @@ export function findBlocks(graph: Graph): BlockChain {
   ranges.forEach((range, index) => {
     for (let i = range.from; i < range.to; i++) owner.set(nodes[i] as GraphNode, index);
   });
-  const blocks = ranges.map((range, index) => makeBlock(graph, roots, nodes.slice(range.from, range.to), index, owner, range.layer));
+  const blocks = ranges.map((range, index) =>
+    makeBlock(graph, roots, nodes.slice(range.from, range.to), index, owner, range.layer),
+  );
   return { blocks, layers: period?.repeats ?? 0 };
 }
 
@@ -136,13 +142,14 @@ function hoistPreparation(graph: Graph, roots: Roots): GraphNode[] {
   for (const output of graph.outputs) for (const i of reach.get(roots.rootOf(output.tensor))?.inputs ?? []) all.add(i);
   const early = (node: GraphNode): boolean => {
     const found = reach.get(node.outputs[0] as TensorId);
-    return found !== undefined && found.light && found.inputs.size < all.size;
+    return found?.light === true && found.inputs.size < all.size;
   };
   return [...nodes.filter(early), ...nodes.filter((node) => !early(node))];
 }
 
 const elementwiseGroups: ReadonlySet<string> = new Set(["binary", "unary", "compare", "select", "cast"]);
-const groupOf = (node: GraphNode): string => (node.op in coreOps ? coreOps[node.op as keyof typeof coreOps].group : "unknown");
+const groupOf = (node: GraphNode): string =>
+  node.op in coreOps ? coreOps[node.op as keyof typeof coreOps].group : "unknown";
 
 /** Stored tensors alive across the cut before node `cut`, graph inputs and constants apart. */
 function crossingCount(graph: Graph, nodes: readonly GraphNode[], roots: Roots, cut: number): number {
@@ -172,7 +179,14 @@ function viewsBehind(id: TensorId, roots: Roots): GraphNode[] {
   return views;
 }
 
-function makeBlock(graph: Graph, roots: Roots, own: readonly GraphNode[], index: number, owner: ReadonlyMap<GraphNode, number>, layer: number | undefined): Block {
+function makeBlock(
+  graph: Graph,
+  roots: Roots,
+  own: readonly GraphNode[],
+  index: number,
+  owner: ReadonlyMap<GraphNode, number>,
+  layer: number | undefined,
+): Block {
   const nodes: GraphNode[] = [];
   const listed = new Set<GraphNode>();
   const order = new Map<TensorId, string>();
@@ -202,26 +216,47 @@ function makeBlock(graph: Graph, roots: Roots, own: readonly GraphNode[], index:
       order.set(output, `n${tensors.length}`);
       tensors.push(output);
     }
-    text.push(`${node.op}${JSON.stringify(node.attrs)}(${operands.join()})${node.outputs.map((id) => (id === null ? "-" : shape(id))).join()}`);
+    text.push(
+      `${node.op}${JSON.stringify(node.attrs)}(${operands.join()})${node.outputs.map((id) => (id === null ? "-" : shape(id))).join()}`,
+    );
   };
   for (const node of own) {
-    for (const input of comparedOperands(graph, roots, node)) if (input !== null) for (const view of viewsBehind(input, roots)) add(view);
+    for (const input of comparedOperands(graph, roots, node))
+      if (input !== null) for (const view of viewsBehind(input, roots)) add(view);
     add(node);
   }
   const outputs = blockOutputs(graph, roots, own, index, owner, add);
   if (index === 0) outputs.push(...passedThrough(graph, roots, name, add));
-  return { index, nodes, inputs, outputs, constants, tensors, form: `${text.join("\n")}\n-> ${outputs.map(name).join()}`, ...(layer === undefined ? {} : { layer }) };
+  return {
+    index,
+    nodes,
+    inputs,
+    outputs,
+    constants,
+    tensors,
+    form: `${text.join("\n")}\n-> ${outputs.map(name).join()}`,
+    ...(layer === undefined ? {} : { layer }),
+  };
 }
 
-function blockOutputs(graph: Graph, roots: Roots, own: readonly GraphNode[], index: number, owner: ReadonlyMap<GraphNode, number>, add: (node: GraphNode) => void): TensorId[] {
+function blockOutputs(
+  graph: Graph,
+  roots: Roots,
+  own: readonly GraphNode[],
+  index: number,
+  owner: ReadonlyMap<GraphNode, number>,
+  add: (node: GraphNode) => void,
+): TensorId[] {
   const outputs: TensorId[] = [];
   const mine = new Set(own.flatMap((node) => node.outputs));
   const readElsewhere = new Set<TensorId>();
   for (const [node, block] of owner) {
     if (block === index) continue;
-    for (const input of node.inputs) if (input !== null && mine.has(roots.rootOf(input))) readElsewhere.add(roots.rootOf(input));
+    for (const input of node.inputs)
+      if (input !== null && mine.has(roots.rootOf(input))) readElsewhere.add(roots.rootOf(input));
   }
-  for (const node of own) for (const output of node.outputs) if (output !== null && readElsewhere.has(output)) outputs.push(output);
+  for (const node of own)
+    for (const output of node.outputs) if (output !== null && readElsewhere.has(output)) outputs.push(output);
   for (const output of graph.outputs) {
     if (!mine.has(roots.rootOf(output.tensor))) continue;
     for (const view of viewsBehind(output.tensor, roots)) add(view);
@@ -231,7 +266,12 @@ function blockOutputs(graph: Graph, roots: Roots, own: readonly GraphNode[], ind
 }
 
 /** Graph outputs that no node makes: views of graph inputs are moved by the first block, inputs that are outputs get their place there. */
-function passedThrough(graph: Graph, roots: Roots, name: (id: TensorId) => string, add: (node: GraphNode) => void): TensorId[] {
+function passedThrough(
+  graph: Graph,
+  roots: Roots,
+  name: (id: TensorId) => string,
+  add: (node: GraphNode) => void,
+): TensorId[] {
   const views = new Set<TensorId>();
   for (const { tensor } of graph.outputs) {
     const root = roots.rootOf(tensor);

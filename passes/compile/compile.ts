@@ -4,16 +4,19 @@ import { fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
 import type { Graph } from "../../ir/graph/graph.ts";
 import { sliceCount, wordsPerSlice } from "../../ir/target/geometry.ts";
 import type { Target, TopologySpec } from "../../ir/target/target.ts";
-import { buildTopology } from "../../ir/target/topology.ts";
+import { buildTopology, type Topology } from "../../ir/target/topology.ts";
 import { type Assembled, type AssemblyOptions, assembleProgram } from "../assemble/assemble.ts";
 import { type CompiledBlocks, compileBlocks } from "../assemble/classes.ts";
 import { type BlockChain, findBlocks } from "../blocks/blocks.ts";
 import { solveChain } from "../partition/solve.ts";
 import { type ChainLayer, type ChainProblem } from "../partition/problem.ts";
+import type { WeightColumns } from "../schedule/state.ts";
 
 export interface CompileOptions extends AssemblyOptions {
   readonly chips: number | "auto";
   readonly topology?: TopologySpec;
+  /** How long to search for a short schedule; 1 is usual, 0 takes the first. */
+  readonly effort?: number;
   /** Told when a stage begins, for progress and timing. */
   readonly onStage?: (name: string) => void;
 }
@@ -75,24 +78,33 @@ function placeBlocks(chain: BlockChain, compiled: CompiledBlocks, target: Target
 export function compileGraph(graph: Graph, target: Target, options: CompileOptions): Result<Compiled> {
   options.onStage?.("blocks");
   const chain = findBlocks(graph);
-  options.onStage?.("lower+schedule");
-  const blocks = compileBlocks(graph, chain, target);
-  options.onStage?.("partition");
+  const made = new Map<WeightColumns, CompiledBlocks>();
+  const blocksWith = (weights: WeightColumns): CompiledBlocks => {
+    const known = made.get(weights);
+    if (known !== undefined) return known;
+    options.onStage?.("lower+schedule");
+    const blocks = compileBlocks(graph, chain, target, { weights, effort: options.effort ?? 1 });
+    made.set(weights, blocks);
+    return blocks;
+  };
   const counts = options.chips === "auto" ? Array.from({ length: Math.max(1, chain.blocks.length) }, (_, i) => i + 1) : [options.chips];
   let last: Result<Compiled> | undefined;
   for (const chips of counts) {
     const topology = buildTopology(options.topology ?? target.topology, target.link, chips);
     if (!topology.ok) return topology;
-    const placed = placeBlocks(chain, blocks, target, chips);
-    if (!placed.ok) {
-      last = placed;
-      continue;
+    for (const weights of ["apart", "spread"] as const) {
+      last = compileFor(graph, target, options, chain, blocksWith(weights), topology.value);
+      if (last.ok || last.diagnostics.some((d) => d.code !== "LPU4001" && d.code !== "LPU4002")) return last;
     }
-    options.onStage?.("assemble");
-    const assembled = assembleProgram({ graph, target, chain, compiled: blocks, chipOf: placed.value, topology: topology.value }, options);
-    if (assembled.ok) return ok({ ...assembled.value, chain, blocks, chipOf: placed.value });
-    last = assembled;
-    if (assembled.diagnostics.some((d) => d.code !== "LPU4001")) return assembled;
   }
   return last ?? fail(diagnostic("LPU4002", "the model has no blocks"));
+}
+
+function compileFor(graph: Graph, target: Target, options: CompileOptions, chain: BlockChain, blocks: CompiledBlocks, topology: Topology): Result<Compiled> {
+  options.onStage?.("partition");
+  const placed = placeBlocks(chain, blocks, target, topology.chips);
+  if (!placed.ok) return placed;
+  options.onStage?.("assemble");
+  const assembled = assembleProgram({ graph, target, chain, compiled: blocks, chipOf: placed.value, topology }, options);
+  return assembled.ok ? ok({ ...assembled.value, chain, blocks, chipOf: placed.value }) : assembled;
 }

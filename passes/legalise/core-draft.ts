@@ -78,7 +78,6 @@ export const shapeOf = (d: CoreDraft, id: TensorId): readonly number[] => tensor
 export const dtypeOf = (d: CoreDraft, id: TensorId): DType => tensorOf(d, id).dtype;
 export const isFloat = (d: CoreDraft, id: TensorId): boolean => tensorOf(d, id).dtype === "float32";
 export const isConstant = (d: CoreDraft, id: TensorId): boolean => tensorOf(d, id).data !== undefined;
-export const countOfTensor = (d: CoreDraft, id: TensorId): number => elementCount(shapeOf(d, id));
 
 /** The node that makes a tensor; constants and inputs have none. */
 export const producerOf = (d: CoreDraft, id: TensorId): CoreNode | undefined => d.producers.get(id);

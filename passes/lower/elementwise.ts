@@ -2,13 +2,21 @@
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { GraphNode, TensorId } from "../../ir/graph/graph.ts";
 import type { AluOp } from "../../ir/machine/isa.ts";
-import { access, addHome, freshHome, type Home, type LowerContext, newHome, storedTypeOf, tensorOf } from "./homes.ts";
+import {
+  access,
+  addHome,
+  type Home,
+  homesOf,
+  type LowerContext,
+  newHome,
+  storedTypeOf,
+  tensorOf,
+} from "./homes.ts";
 import type { EwArg, EwOp, EwPass, EwSink } from "./kernel.ts";
-import { choiceLayout, type Layout, runsAlongLanes } from "./layout.ts";
-import { laneDimOf, isConstant, requestForPass } from "./request.ts";
+import { choiceLayout, type Layout, } from "./layout.ts";
+import { isConstant, laneDimOf, requestForPass } from "./request.ts";
 import { isScalarConstant, type Unit } from "./units.ts";
 import { followWalk, laneCompatible, type VectorWalk, walkVectors } from "./walk.ts";
-import { homesOf } from "./homes.ts";
 
 type FloatOrInt = "f32" | "i32";
 
@@ -62,7 +70,11 @@ export function scalarBits(context: LowerContext, id: TensorId): number {
 }
 
 /** Tensors of the unit that somebody outside reads. */
-export function escaping(unit: Unit, consumers: ReadonlyMap<TensorId, readonly GraphNode[]>, outputs: ReadonlySet<TensorId>): TensorId[] {
+export function escaping(
+  unit: Unit,
+  consumers: ReadonlyMap<TensorId, readonly GraphNode[]>,
+  outputs: ReadonlySet<TensorId>,
+): TensorId[] {
   return unit.nodes
     .map((node) => node.outputs[0] as TensorId)
     .filter((id) => outputs.has(id) || (consumers.get(id) ?? []).some((reader) => !unit.nodes.includes(reader)));
@@ -75,7 +87,11 @@ export interface Demands {
 }
 
 /** The result layout of a unit: its shape with the chosen lane dim; uniform where nothing runs along lanes and all operands are uniform. */
-function resultLayout(context: LowerContext, unit: Unit, sources: readonly TensorId[]): { layout: Layout; vectors: number; uniform: boolean } {
+function resultLayout(
+  context: LowerContext,
+  unit: Unit,
+  sources: readonly TensorId[],
+): { layout: Layout; vectors: number; uniform: boolean } {
   const head = unit.nodes[0] as GraphNode;
   const id = head.outputs[0] as TensorId;
   const shape = tensorOf(context, id).shape;
@@ -85,7 +101,11 @@ function resultLayout(context: LowerContext, unit: Unit, sources: readonly Tenso
   const uniform =
     flat &&
     (unit.fed === undefined || unit.fed.matmul.op === "reduceSum") &&
-    sources.every((source) => isConstant(context, source) || homesOf(context, source).some((home) => home.uniform && laneCompatible(made.layout, true, home)));
+    sources.every(
+      (source) =>
+        isConstant(context, source) ||
+        homesOf(context, source).some((home) => home.uniform && laneCompatible(made.layout, true, home)),
+    );
   return { ...made, uniform };
 }
 
@@ -98,7 +118,14 @@ export interface LoweredPass {
 /**
  * Builds the pass of an elementwise unit and the homes of its results. `walkOrder` fixes the streaming order when the pass is fed by a matmul.
  */
-export function buildPass(context: LowerContext, unit: Unit, escaped: readonly TensorId[], demands: Demands, fedTensor: TensorId | undefined, origins: readonly number[]): LoweredPass {
+export function buildPass(
+  context: LowerContext,
+  unit: Unit,
+  escaped: readonly TensorId[],
+  demands: Demands,
+  fedTensor: TensorId | undefined,
+  origins: readonly number[],
+): LoweredPass {
   const inside = new Map<TensorId, number>();
   unit.nodes.forEach((node, index) => {
     inside.set(node.outputs[0] as TensorId, index);
@@ -106,7 +133,8 @@ export function buildPass(context: LowerContext, unit: Unit, escaped: readonly T
   const external = new Set<TensorId>();
   for (const node of unit.nodes) {
     for (const input of node.inputs) {
-      if (input !== null && !inside.has(input) && !isScalarConstant(context.graph, input) && input !== fedTensor) external.add(input);
+      if (input !== null && !inside.has(input) && !isScalarConstant(context.graph, input) && input !== fedTensor)
+        external.add(input);
     }
   }
   const sources = [...external];
@@ -137,7 +165,10 @@ export function buildPass(context: LowerContext, unit: Unit, escaped: readonly T
   return {
     pass: {
       count: walk.vectors.length,
-      sources: [...(fedTensor === undefined ? [] : (["sums"] as const)), ...homes.map((home) => access(home.storage, followWalk(walk, home.layout)))],
+      sources: [
+        ...(fedTensor === undefined ? [] : (["sums"] as const)),
+        ...homes.map((home) => access(home.storage, followWalk(walk, home.layout))),
+      ],
       ops,
       sinks,
     },
@@ -158,8 +189,16 @@ export function resultHome(
   replicated = type === "f16",
 ): Home {
   const tensor = tensorOf(context, id);
-  const border = demands.boundaryOut(id) && type === storedTypeOf(tensor) && !uniform && laneDimOf(layout) === standardLaneDim(tensor.shape, context.target.lanes);
-  const home = newHome(context, tensor.name, type, layout, vectors, { uniform, replicated: replicated && !border, ...(border ? { boundary: { tensor: id, kind: "out" } } : {}) });
+  const border =
+    demands.boundaryOut(id) &&
+    type === storedTypeOf(tensor) &&
+    !uniform &&
+    laneDimOf(layout) === standardLaneDim(tensor.shape, context.target.lanes);
+  const home = newHome(context, tensor.name, type, layout, vectors, {
+    uniform,
+    replicated: replicated && !border,
+    ...(border ? { boundary: { tensor: id, kind: "out" } } : {}),
+  });
   addHome(context, id, home);
   return home;
 }
@@ -186,5 +225,3 @@ export function standardLaneDim(shape: readonly number[], lanes: number): number
   });
   return best;
 }
-
-export { freshHome, runsAlongLanes };

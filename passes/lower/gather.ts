@@ -18,7 +18,9 @@ function isTable(context: LowerContext, home: Home, axis: number, laneDim: numbe
     const { vectors, lanes } = dimOffsets(layout.dims[d] ?? [], size);
     const wanted = dimOffsets(standard.dims[d] ?? [], size);
     const step = (vectors[1] ?? 0) - (vectors[0] ?? 0);
-    return lanes.every((lane, i) => lane === wanted.lanes[i]) && (d !== axis || vectors.every((v, i) => v === i * step));
+    return (
+      lanes.every((lane, i) => lane === wanted.lanes[i]) && (d !== axis || vectors.every((v, i) => v === i * step))
+    );
   });
 }
 
@@ -57,7 +59,8 @@ function tableHome(context: LowerContext, id: TensorId, axis: number, origins: r
 function indexHome(context: LowerContext, id: TensorId, inAllLanes: boolean, origins: readonly number[]): Home {
   if (isConstant(context, id)) return constantHome(context, id, -1, "i32");
   const fits = (home: Home): boolean =>
-    home.type === "i32" && (home.uniform || (!inAllLanes && home.layout.lane === 0 && !home.layout.dims.some(runsAlongLanes)));
+    home.type === "i32" &&
+    (home.uniform || (!inAllLanes && home.layout.lane === 0 && !home.layout.dims.some(runsAlongLanes)));
   return homesOf(context, id).find(fits) ?? moveTo(context, id, -1, inAllLanes, "i32", origins);
 }
 
@@ -114,9 +117,17 @@ function rowRanges(base: number, scale: number, limit: number, partVectors: numb
 
 /** A new storage with as many vectors as `like` has, in the same order. */
 function scratch(context: LowerContext, name: string, type: Home["type"], count: number): Access {
-  const layout: Layout = { shape: [count], dims: [count > 1 ? [{ size: count, vector: 1, lane: 0 }] : []], vector: 0, lane: 0 };
+  const layout: Layout = {
+    shape: [count],
+    dims: [count > 1 ? [{ size: count, vector: 1, lane: 0 }] : []],
+    vector: 0,
+    lane: 0,
+  };
   const { storage } = newHome(context, name, type, layout, count);
-  return access(storage, Int32Array.from({ length: count }, (_, i) => i));
+  return access(
+    storage,
+    Int32Array.from({ length: count }, (_, i) => i),
+  );
 }
 
 const sourceArg = (source: number): EwArg => ({ kind: "source", source });
@@ -150,11 +161,23 @@ function gatherParts(g: Gatherer, base: number, ranges: readonly RowRange[], ind
     let local = index;
     if (range.from > 0) {
       local = scratch(context, "index", "i32", index.vectors.length);
-      const shift: EwPass = { count: index.vectors.length, sources: [index], ops: [{ op: "isub", args: [sourceArg(0), intArg(range.from)], reset: 0 }], sinks: [{ op: 0, access: local, every: 1 }] };
+      const shift: EwPass = {
+        count: index.vectors.length,
+        sources: [index],
+        ops: [{ op: "isub", args: [sourceArg(0), intArg(range.from)], reset: 0 }],
+        sinks: [{ op: 0, access: local, every: 1 }],
+      };
       pushPasses(context, "gather", origins, [shift]);
     }
     const rows = scratch(context, "rows", g.type, out.vectors.length);
-    const job: GatherJob = { table: g.table, base: base + g.scale * range.from, scale: g.scale, limit: range.count, index: local, out: rows };
+    const job: GatherJob = {
+      table: g.table,
+      base: base + g.scale * range.from,
+      scale: g.scale,
+      limit: range.count,
+      index: local,
+      out: rows,
+    };
     context.kernels.push({ kind: "gather", name: "gather", origins, jobs: [job] });
     if (best === undefined) {
       best = rows;
@@ -167,7 +190,12 @@ function gatherParts(g: Gatherer, base: number, ranges: readonly RowRange[], ind
 }
 
 /** Rows of `data` at run-time indices; one index a vector, one address stream for all byte planes. */
-export function lowerGather(context: LowerContext, node: GraphNode, demands: Demands, origins: readonly number[]): void {
+export function lowerGather(
+  context: LowerContext,
+  node: GraphNode,
+  demands: Demands,
+  origins: readonly number[],
+): void {
   const id = node.outputs[0] as TensorId;
   const [data, indices] = node.inputs as [TensorId, TensorId];
   const axis = node.attrs.axis as number;
@@ -181,7 +209,13 @@ export function lowerGather(context: LowerContext, node: GraphNode, demands: Dem
   const { layout, vectors } = makeLayout(tensorOf(context, id).shape, outLane, context.target.lanes);
   const home = resultHome(context, id, storedTypeOf(tensorOf(context, data)), layout, vectors, false, demands);
   const axisVectors = dimOffsets(table.layout.dims[axis] ?? [], limit).vectors;
-  const g: Gatherer = { context, table: table.storage, scale: (axisVectors[1] ?? 0) - (axisVectors[0] ?? 0), type: home.type, origins };
+  const g: Gatherer = {
+    context,
+    table: table.storage,
+    scale: (axisVectors[1] ?? 0) - (axisVectors[0] ?? 0),
+    type: home.type,
+    origins,
+  };
   const jobs: GatherJob[] = [];
   for (const { base, index: from, out: to } of lookups(table, index, layout, axis)) {
     const ranges = rowRanges(base, g.scale, limit, partVectors);

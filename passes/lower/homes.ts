@@ -1,8 +1,9 @@
 // Homes: where tensors of a block stand. The lowering context makes storages, keeps the homes of every tensor and sees through views.
 // Knows no cycles and no addresses.
+
+import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { StoredType } from "../../ir/dtype.ts";
 import { storedTypes } from "../../ir/dtype.ts";
-import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { Graph, GraphNode, GraphTensor, TensorId } from "../../ir/graph/graph.ts";
 import type { Target } from "../../ir/target/target.ts";
 import type { Access, BoundaryKey, ConstContent, Kernel, Storage, StorageId } from "./kernel.ts";
@@ -47,8 +48,12 @@ export const storageOf = (context: LowerContext, id: StorageId): Storage => cont
 export function partVectorsOf(layout: Layout, vectors: number, target: Target): number {
   const limit = Math.max(64, target.mem.wordsPerBank >> 2);
   if (vectors <= 64) return smallPart(layout, vectors);
-  const strides = layout.dims.flatMap((digits) => digits.filter((digit) => digit.vector > 0).map((digit) => digit.vector * digit.size));
-  const sizes = [...new Set(strides)].sort((a, b) => a - b).filter((size) => size >= 64 && size <= limit && vectors % size === 0);
+  const strides = layout.dims.flatMap((digits) =>
+    digits.filter((digit) => digit.vector > 0).map((digit) => digit.vector * digit.size),
+  );
+  const sizes = [...new Set(strides)]
+    .sort((a, b) => a - b)
+    .filter((size) => size >= 64 && size <= limit && vectors % size === 0);
   return sizes[0] ?? Math.min(vectors, limit);
 }
 
@@ -81,7 +86,13 @@ export function newHome(
   type: StoredType,
   layout: Layout,
   vectors: number,
-  options: { uniform?: boolean; replicated?: boolean; boundary?: BoundaryKey; content?: ConstContent; partVectors?: number } = {},
+  options: {
+    uniform?: boolean;
+    replicated?: boolean;
+    boundary?: BoundaryKey;
+    content?: ConstContent;
+    partVectors?: number;
+  } = {},
 ): Home {
   const storage = addStorage(context, {
     name,
@@ -119,7 +130,8 @@ export function viewLayout(node: GraphNode, layout: Layout, shape: readonly numb
   }
 }
 
-export const isView = (node: GraphNode): boolean => ["reshape", "transpose", "expand", "slice", "bitcast"].includes(node.op);
+export const isView = (node: GraphNode): boolean =>
+  ["reshape", "transpose", "expand", "slice", "bitcast"].includes(node.op);
 
 /** All homes of a tensor: its own, and those of the tensor it is a view of. */
 export function homesOf(context: LowerContext, id: TensorId): readonly Home[] {
@@ -141,7 +153,13 @@ export function homesOf(context: LowerContext, id: TensorId): readonly Home[] {
 }
 
 /** Default home for a computed tensor with `laneDim` along lanes (-1, or a dimension of size 1: one element a vector). */
-export function freshHome(context: LowerContext, id: TensorId, type: StoredType, laneDim: number, options: { uniform?: boolean; replicated?: boolean } = {}): Home {
+export function freshHome(
+  context: LowerContext,
+  id: TensorId,
+  type: StoredType,
+  laneDim: number,
+  options: { uniform?: boolean; replicated?: boolean } = {},
+): Home {
   const tensor = tensorOf(context, id);
   const { layout, vectors } = makeLayout(tensor.shape, laneDim, context.target.lanes);
   return newHome(context, tensor.name, type, layout, vectors, options);

@@ -115,14 +115,45 @@ export interface MatmulGroup {
 }
 
 export type Kernel =
-  | { readonly kind: "vxm"; readonly name: string; readonly origins: readonly number[]; readonly passes: readonly EwPass[] }
-  | { readonly kind: "matmul"; readonly name: string; readonly origins: readonly number[]; readonly mode: MxmMode; readonly groups: readonly MatmulGroup[] }
+  | {
+      readonly kind: "vxm";
+      readonly name: string;
+      readonly origins: readonly number[];
+      readonly passes: readonly EwPass[];
+    }
+  | {
+      readonly kind: "matmul";
+      readonly name: string;
+      readonly origins: readonly number[];
+      readonly mode: MxmMode;
+      readonly groups: readonly MatmulGroup[];
+    }
   /** out.vectors[i] lane row + r = lane `lane` + i of rows.vectors[r], whatever the type (int8 identity product on each byte plane). */
-  | { readonly kind: "transpose"; readonly name: string; readonly origins: readonly number[]; readonly jobs: readonly TransposeJob[] }
+  | {
+      readonly kind: "transpose";
+      readonly name: string;
+      readonly origins: readonly number[];
+      readonly jobs: readonly TransposeJob[];
+    }
   /** Every lane of out.vectors[i] is lane `lane` of source.vectors[i] (int8 product of each byte plane with a column of ones). */
-  | { readonly kind: "spread"; readonly name: string; readonly origins: readonly number[]; readonly jobs: readonly SpreadJob[] }
-  | { readonly kind: "permute"; readonly name: string; readonly origins: readonly number[]; readonly jobs: readonly PermuteJob[] }
-  | { readonly kind: "gather"; readonly name: string; readonly origins: readonly number[]; readonly jobs: readonly GatherJob[] };
+  | {
+      readonly kind: "spread";
+      readonly name: string;
+      readonly origins: readonly number[];
+      readonly jobs: readonly SpreadJob[];
+    }
+  | {
+      readonly kind: "permute";
+      readonly name: string;
+      readonly origins: readonly number[];
+      readonly jobs: readonly PermuteJob[];
+    }
+  | {
+      readonly kind: "gather";
+      readonly name: string;
+      readonly origins: readonly number[];
+      readonly jobs: readonly GatherJob[];
+    };
 
 export interface TransposeJob {
   readonly rows: Access;

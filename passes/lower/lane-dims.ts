@@ -40,13 +40,25 @@ function virtualHome(chooser: Chooser, id: TensorId): Home | "constant" | undefi
   const shape = shapeOf(chooser, id);
   const laneDim = chooser.chosen.get(id) ?? standardLaneDim(shape, chooser.target.lanes);
   const uniform = laneDim < 0 || shape[laneDim] === 1;
-  return { storage: 0 as StorageId, type: "f32", layout: choiceLayout(shape, laneDim, chooser.target.lanes).layout, uniform };
+  return {
+    storage: 0 as StorageId,
+    type: "f32",
+    layout: choiceLayout(shape, laneDim, chooser.target.lanes).layout,
+    uniform,
+  };
 }
 
 /** A matmul operand as it is wanted: K along lanes, rows not; batch dims may share the lanes. */
 const operandFits = (layout: Layout, kDim: number): boolean =>
-  layout.dims.every((digits, d) => d < layout.shape.length - 2 || (d === kDim ? layout.shape[d] === 1 || runsAlongLanes(digits) : !runsAlongLanes(digits)));
-const onlyLaneDim = (layout: Layout, d: number): boolean => layout.dims.every((digits, i) => (i === d ? layout.shape[i] === 1 || runsAlongLanes(digits) : !runsAlongLanes(digits)));
+  layout.dims.every(
+    (digits, d) =>
+      d < layout.shape.length - 2 ||
+      (d === kDim ? layout.shape[d] === 1 || runsAlongLanes(digits) : !runsAlongLanes(digits)),
+  );
+const onlyLaneDim = (layout: Layout, d: number): boolean =>
+  layout.dims.every((digits, i) =>
+    i === d ? layout.shape[i] === 1 || runsAlongLanes(digits) : !runsAlongLanes(digits),
+  );
 
 /** Cycles for steps beyond the fewest: lanes that hold short pieces of K. */
 function extraSteps(chooser: Chooser, layout: Layout, kDim: number, node: GraphNode): number {
@@ -77,7 +89,10 @@ function readCost(chooser: Chooser, id: TensorId, node: GraphNode): number {
       const along = axes.some((axis) => runsAlongLanes(home.layout.dims[axis] ?? []));
       if (along) return node.op === "reduceSum" ? cost * 0.75 : cost * 1.5;
       const result = virtualHome(chooser, node.outputs[0] as TensorId);
-      const follows = result !== undefined && result !== "constant" && result.layout.dims.every((digits, d) => runsAlongLanes(digits) === runsAlongLanes(home.layout.dims[d] ?? []));
+      const follows =
+        result !== undefined &&
+        result !== "constant" &&
+        result.layout.dims.every((digits, d) => runsAlongLanes(digits) === runsAlongLanes(home.layout.dims[d] ?? []));
       return follows ? 0 : 100;
     }
     case "gather":
@@ -85,13 +100,18 @@ function readCost(chooser: Chooser, id: TensorId, node: GraphNode): number {
     case "concat":
     case "pad": {
       const out = virtualHome(chooser, node.outputs[0] as TensorId);
-      return out !== undefined && out !== "constant" && out.layout.dims.every((digits, d) => runsAlongLanes(digits) === runsAlongLanes(home.layout.dims[d] ?? [])) ? 0 : cost;
+      return out !== undefined &&
+        out !== "constant" &&
+        out.layout.dims.every((digits, d) => runsAlongLanes(digits) === runsAlongLanes(home.layout.dims[d] ?? []))
+        ? 0
+        : cost;
     }
     default: {
       const out = virtualHome(chooser, node.outputs[0] as TensorId);
       if (out === undefined || out === "constant") return 0;
       if (laneCompatible(out.layout, out.uniform, home)) return 0;
-      const spread = out.uniform || out.layout.dims.some((digits, d) => runsAlongLanes(digits) && home.layout.shape[d] === 1);
+      const spread =
+        out.uniform || out.layout.dims.some((digits, d) => runsAlongLanes(digits) && home.layout.shape[d] === 1);
       return spread ? 300 + 2 * elementCount(home.layout.shape) : cost;
     }
   }
@@ -115,7 +135,13 @@ function matmulCycles(chooser: Chooser, node: GraphNode, lanesAreRows: boolean):
   const n = out.at(-1) ?? 1;
   const batch = elementCount(out) / (m * n);
   const [moving, stationary] = lanesAreRows ? [n, m] : [m, n];
-  return 0.5 * batch * Math.ceil(stationary / chooser.target.lanes) * Math.ceil(k / Math.max(1, chooser.target.lanes >> 1)) * Math.max(moving, 10);
+  return (
+    0.5 *
+    batch *
+    Math.ceil(stationary / chooser.target.lanes) *
+    Math.ceil(k / Math.max(1, chooser.target.lanes >> 1)) *
+    Math.max(moving, 10)
+  );
 }
 
 function unitCost(chooser: Chooser, unit: Unit): number {
@@ -123,7 +149,8 @@ function unitCost(chooser: Chooser, unit: Unit): number {
   for (const id of unitTensors(unit)) {
     const shape = shapeOf(chooser, id);
     const standard = standardLaneDim(shape, chooser.target.lanes);
-    if (chooser.outputs.has(id) && chooser.chosen.get(id) !== (standard < 0 ? lastDim(shape) : standard)) cost += moveCost(chooser, id);
+    if (chooser.outputs.has(id) && chooser.chosen.get(id) !== (standard < 0 ? lastDim(shape) : standard))
+      cost += moveCost(chooser, id);
     forEachReader(chooser, id, (seenAs, node) => {
       const own = unit.nodes.includes(node);
       if (!own) cost += readCost(chooser, seenAs, node);
@@ -131,7 +158,9 @@ function unitCost(chooser: Chooser, unit: Unit): number {
   }
   for (const node of unit.nodes) {
     if (node.op === "matmul") continue;
-    for (const input of node.inputs) if (input !== null && !unit.nodes.some((other) => other.outputs[0] === input)) cost += readCost(chooser, input, node);
+    for (const input of node.inputs)
+      if (input !== null && !unit.nodes.some((other) => other.outputs[0] === input))
+        cost += readCost(chooser, input, node);
   }
   const matmul = unit.kind === "matmul" ? unit.nodes[0] : unit.fed?.matmul;
   if (matmul?.op === "reduceSum") cost += readCost(chooser, matmul.inputs[0] as TensorId, matmul);
@@ -145,7 +174,13 @@ function unitCost(chooser: Chooser, unit: Unit): number {
 }
 
 /** Lane dimension of the matmul's own result when the fed unit's result has lane dimension `dim`; undefined where views hide it. */
-export function laneDimBehindViews(graph: Graph, target: Target, views: readonly GraphNode[], shape: readonly number[], dim: number): { laneDim: number; layout: Layout } | undefined {
+export function laneDimBehindViews(
+  graph: Graph,
+  target: Target,
+  views: readonly GraphNode[],
+  shape: readonly number[],
+  dim: number,
+): { laneDim: number; layout: Layout } | undefined {
   let layout: Layout | undefined = choiceLayout(shape, dim, target.lanes).layout;
   for (let i = views.length - 1; i >= 0; i--) {
     const view = views[i] as GraphNode;
@@ -160,7 +195,8 @@ export function laneDimBehindViews(graph: Graph, target: Target, views: readonly
   if (layout === undefined) return undefined;
   const along = layout.dims.flatMap((digits, d) => (runsAlongLanes(digits) ? [d] : []));
   const rank = layout.shape.length;
-  if (along.length === 2 && along[0] === rank - 3 && along[1] === rank - 1 && views.length === 0) return { laneDim: rank, layout };
+  if (along.length === 2 && along[0] === rank - 3 && along[1] === rank - 1 && views.length === 0)
+    return { laneDim: rank, layout };
   if (along.length > 1) return undefined;
   return { laneDim: along[0] ?? layout.shape.length - 1, layout };
 }
@@ -178,7 +214,14 @@ function components(chooser: Chooser): Unit[][] {
     for (const id of unitTensors(unit)) {
       for (const reader of chooser.plan.consumers.get(id) ?? []) {
         const other = chooser.plan.units[chooser.plan.unitOf.get(reader.id) ?? -1];
-        if (other === undefined || reader.op === "matmul" || reader.op === "gather" || (other.kind !== "ew" && other.kind !== "reduce") || rankOf(other) !== rankOf(unit)) continue;
+        if (
+          other === undefined ||
+          reader.op === "matmul" ||
+          reader.op === "gather" ||
+          (other.kind !== "ew" && other.kind !== "reduce") ||
+          rankOf(other) !== rankOf(unit)
+        )
+          continue;
         parent[find(other.id)] = find(unit.id);
       }
     }
@@ -214,7 +257,10 @@ function chooseTogether(chooser: Chooser, units: readonly Unit[]): void {
 function chooseAlone(chooser: Chooser, unit: Unit): boolean {
   const shape = shapeOf(chooser, unitTensors(unit)[0] as TensorId);
   const before = chooser.chosen.get(unitTensors(unit)[0] as TensorId) ?? -1;
-  const single = shape.map((_, d) => d).filter((d) => d === lastDim(shape) || (shape[d] as number) > 1).reverse();
+  const single = shape
+    .map((_, d) => d)
+    .filter((d) => d === lastDim(shape) || (shape[d] as number) > 1)
+    .reverse();
   const packs = unit.kind !== "reduce" && unit.kind !== "gather" && packsHeads(shape, chooser.target.lanes);
   const candidates = packs ? [...single, shape.length] : single;
   let best = before;
@@ -232,7 +278,13 @@ function chooseAlone(chooser: Chooser, unit: Unit): boolean {
   return best !== before;
 }
 
-export function chooseLaneDims(graph: Graph, target: Target, plan: UnitPlan, producers: ReadonlyMap<TensorId, GraphNode>, outputs: ReadonlySet<TensorId>): Map<TensorId, number> {
+export function chooseLaneDims(
+  graph: Graph,
+  target: Target,
+  plan: UnitPlan,
+  producers: ReadonlyMap<TensorId, GraphNode>,
+  outputs: ReadonlySet<TensorId>,
+): Map<TensorId, number> {
   const chooser: Chooser = { graph, target, plan, producers, outputs, chosen: new Map() };
   for (const unit of plan.units) assign(chooser, unit, lastDim(shapeOf(chooser, unitTensors(unit)[0] as TensorId)));
   const tied = components(chooser);

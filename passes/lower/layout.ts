@@ -11,10 +11,15 @@ export interface Layout {
   readonly lane: number;
 }
 
-const digitProduct = (digits: readonly LayoutDigit[]): number => digits.reduce((product, digit) => product * digit.size, 1);
+const digitProduct = (digits: readonly LayoutDigit[]): number =>
+  digits.reduce((product, digit) => product * digit.size, 1);
 
 /** Row-major over all dims but `laneDim`, which runs along the lanes in blocks; blocks are outermost. `laneDim` -1: nothing along lanes. */
-export function makeLayout(shape: readonly number[], laneDim: number, lanes: number): { layout: Layout; vectors: number } {
+export function makeLayout(
+  shape: readonly number[],
+  laneDim: number,
+  lanes: number,
+): { layout: Layout; vectors: number } {
   const dims: LayoutDigit[][] = shape.map(() => []);
   let rows = 1;
   for (let d = shape.length - 1; d >= 0; d--) {
@@ -38,7 +43,11 @@ export function makeLayout(shape: readonly number[], laneDim: number, lanes: num
  * The layout of a choice: a dimension along the lanes, or `shape.length` for heads side by side: the last dimension, and as many indices of the
  * third last one as fit into the lanes.
  */
-export function choiceLayout(shape: readonly number[], choice: number, lanes: number): { layout: Layout; vectors: number } {
+export function choiceLayout(
+  shape: readonly number[],
+  choice: number,
+  lanes: number,
+): { layout: Layout; vectors: number } {
   if (choice < shape.length) return makeLayout(shape, choice, lanes);
   if (!packsHeads(shape, lanes)) return makeLayout(shape, shape.length - 1, lanes);
   const rank = shape.length;
@@ -63,7 +72,12 @@ export function choiceLayout(shape: readonly number[], choice: number, lanes: nu
 /** Whether heads side by side save vectors. */
 export function packsHeads(shape: readonly number[], lanes: number): boolean {
   const rank = shape.length;
-  return rank >= 3 && (shape[rank - 1] as number) > 1 && (shape[rank - 1] as number) * 2 <= lanes && (shape[rank - 3] as number) > 1;
+  return (
+    rank >= 3 &&
+    (shape[rank - 1] as number) > 1 &&
+    (shape[rank - 1] as number) * 2 <= lanes &&
+    (shape[rank - 3] as number) > 1
+  );
 }
 
 /**
@@ -71,7 +85,10 @@ export function packsHeads(shape: readonly number[], lanes: number): boolean {
  * lane dimension while another one runs, its value stands in all the lanes of that dimension. `spread` is the layout over those repeated
  * lanes, `own` that of the operand itself; `uniform`: nothing of it runs along lanes.
  */
-export function followLayout(shape: readonly number[], out: Layout): { own: Layout; spread: Layout; vectors: number; uniform: boolean } {
+export function followLayout(
+  shape: readonly number[],
+  out: Layout,
+): { own: Layout; spread: Layout; vectors: number; uniform: boolean } {
   const laneDims = out.dims.map((digits) => digits.some((digit) => digit.lane !== 0 && digit.size > 1));
   const uniform = !laneDims.some((runs, d) => runs && (shape[d] as number) > 1);
   const own: LayoutDigit[][] = shape.map(() => []);
@@ -98,7 +115,12 @@ export function followLayout(shape: readonly number[], out: Layout): { own: Layo
     own[d] = (out.dims[d] ?? []).map((digit) => (digit.lane !== 0 ? { ...digit, vector: 0 } : number(digit.size)));
     spread[d] = own[d] as LayoutDigit[];
   }
-  return { own: { shape, dims: own, vector: 0, lane: 0 }, spread: { shape: spreadShape, dims: spread, vector: 0, lane: 0 }, vectors, uniform };
+  return {
+    own: { shape, dims: own, vector: 0, lane: 0 },
+    spread: { shape: spreadShape, dims: spread, vector: 0, lane: 0 },
+    vectors,
+    uniform,
+  };
 }
 
 export function transposeLayout(layout: Layout, perm: readonly number[]): Layout {
@@ -113,7 +135,9 @@ export function expandLayout(layout: Layout, shape: readonly number[]): Layout {
   return {
     ...layout,
     shape,
-    dims: shape.map((size, d) => (layout.shape[d] === size ? (layout.dims[d] as readonly LayoutDigit[]) : [{ size, vector: 0, lane: 0 }])),
+    dims: shape.map((size, d) =>
+      layout.shape[d] === size ? (layout.dims[d] as readonly LayoutDigit[]) : [{ size, vector: 0, lane: 0 }],
+    ),
   };
 }
 
@@ -156,7 +180,12 @@ function sliceDim(digits: readonly LayoutDigit[], start: number, step: number, c
 }
 
 /** `shape` is the result's; every step is not 0. */
-export function sliceLayout(layout: Layout, starts: readonly number[], steps: readonly number[], shape: readonly number[]): Layout | undefined {
+export function sliceLayout(
+  layout: Layout,
+  starts: readonly number[],
+  steps: readonly number[],
+  shape: readonly number[],
+): Layout | undefined {
   let { vector, lane } = layout;
   const dims: (readonly LayoutDigit[])[] = [];
   for (let d = 0; d < shape.length; d++) {
@@ -181,7 +210,11 @@ export function joinDigits(digits: readonly LayoutDigit[]): LayoutDigit[] {
   for (const digit of digits) {
     if (digit.size === 1 && digits.length > 1) continue;
     const before = joined[joined.length - 1];
-    if (before !== undefined && before.vector === digit.size * digit.vector && before.lane === digit.size * digit.lane) {
+    if (
+      before !== undefined &&
+      before.vector === digit.size * digit.vector &&
+      before.lane === digit.size * digit.lane
+    ) {
       joined[joined.length - 1] = { size: before.size * digit.size, vector: digit.vector, lane: digit.lane };
     } else joined.push(digit);
   }
@@ -267,6 +300,8 @@ export function dimOffsets(digits: readonly LayoutDigit[], size: number): { vect
 }
 
 /** Whether any digit of the dimension moves along lanes. */
-export const runsAlongLanes = (digits: readonly LayoutDigit[]): boolean => digits.some((digit) => digit.lane !== 0 && digit.size > 1);
+export const runsAlongLanes = (digits: readonly LayoutDigit[]): boolean =>
+  digits.some((digit) => digit.lane !== 0 && digit.size > 1);
 /** Whether any digit of the dimension moves from vector to vector. */
-export const runsAlongVectors = (digits: readonly LayoutDigit[]): boolean => digits.some((digit) => digit.vector !== 0 && digit.size > 1);
+export const runsAlongVectors = (digits: readonly LayoutDigit[]): boolean =>
+  digits.some((digit) => digit.vector !== 0 && digit.size > 1);

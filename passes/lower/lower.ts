@@ -3,17 +3,27 @@ import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { Graph, GraphNode, TensorId } from "../../ir/graph/graph.ts";
 import type { Target } from "../../ir/target/target.ts";
 import { buildPass, type Demands, escaping, standardLaneDim } from "./elementwise.ts";
-import { addHome, bytesOf, freshHome, type Home, homesOf, isView, type LowerContext, newHome, storedTypeOf, tensorOf } from "./homes.ts";
-import type { KernelProgram, StorageId } from "./kernel.ts";
+import { lowerGather } from "./gather.ts";
+import {
+  addHome,
+  bytesOf,
+  type Home,
+  homesOf,
+  isView,
+  type LowerContext,
+  newHome,
+  storedTypeOf,
+  tensorOf,
+} from "./homes.ts";
+import type { KernelProgram, } from "./kernel.ts";
 import { chooseLaneDims } from "./lane-dims.ts";
 import { makeLayout } from "./layout.ts";
-import { lowerGather } from "./gather.ts";
 import { lowerFedUnit, lowerMatmul, prepareOperand } from "./matmul.ts";
 import { moveHome } from "./move.ts";
 import { anyHome, lowerMove, moveView } from "./movement.ts";
 import { pushPasses } from "./passes.ts";
-import { laneDimOf } from "./request.ts";
 import { lowerFedReduce, lowerReduce } from "./reduce.ts";
+import { laneDimOf } from "./request.ts";
 import { planUnits, type Unit, type UnitPlan } from "./units.ts";
 
 export interface BlockInput {
@@ -52,8 +62,10 @@ function demandsOf(graph: Graph, plan: UnitPlan, outputs: ReadonlySet<TensorId>)
     const wanted = new Set<"f32" | "f16" | "i32" | "i8" | "u8">();
     if (outputs.has(id)) wanted.add(natural);
     for (const reader of plan.consumers.get(id) ?? []) {
-      if (isView(reader)) for (const type of typesOf(reader.outputs[0] as TensorId)) wanted.add(type === "f16" ? "f16" : natural);
-      else wanted.add(reader.op === "matmul" && reader.attrs.precision === "fp16" && natural === "f32" ? "f16" : natural);
+      if (isView(reader))
+        for (const type of typesOf(reader.outputs[0] as TensorId)) wanted.add(type === "f16" ? "f16" : natural);
+      else
+        wanted.add(reader.op === "matmul" && reader.attrs.precision === "fp16" && natural === "f32" ? "f16" : natural);
     }
     if (wanted.size === 0) wanted.add(natural);
     const types = [...wanted].sort((a, b) => bytesOf(b) - bytesOf(a));
@@ -70,7 +82,17 @@ export function lowerBlock(graph: Graph, block: Block, target: Target): LoweredB
   const plan = planUnits(graph, producers, block.nodes, outputs, target);
   const demands = demandsOf(graph, plan, outputs);
   const laneDims = chooseLaneDims(graph, target, plan, producers, outputs);
-  const context: LowerContext = { graph, target, storages: [], kernels: [], homes: new Map(), producers, constants: new Map(), laneDims, moveView };
+  const context: LowerContext = {
+    graph,
+    target,
+    storages: [],
+    kernels: [],
+    homes: new Map(),
+    producers,
+    constants: new Map(),
+    laneDims,
+    moveView,
+  };
   const inputHomes: BorderHome[] = [];
   for (const input of block.inputs) inputHomes.push(...borderInputs(context, input, demands));
   for (const unit of plan.units) {
@@ -85,18 +107,31 @@ function borderInputs(context: LowerContext, input: BlockInput, demands: Demands
   const tensor = tensorOf(context, input.tensor);
   const natural = storedTypeOf(tensor);
   const wanted = demands.typesOf(input.tensor).filter((type) => type === natural || input.mayBeF16);
-  const { layout, vectors } = makeLayout(tensor.shape, standardLaneDim(tensor.shape, context.target.lanes), context.target.lanes);
+  const { layout, vectors } = makeLayout(
+    tensor.shape,
+    standardLaneDim(tensor.shape, context.target.lanes),
+    context.target.lanes,
+  );
   return (wanted.length > 0 ? wanted : [natural]).map((type) => {
-    const home = newHome(context, tensor.name, type, layout, vectors, { boundary: { tensor: input.tensor, kind: "in" } });
+    const home = newHome(context, tensor.name, type, layout, vectors, {
+      boundary: { tensor: input.tensor, kind: "in" },
+    });
     addHome(context, input.tensor, home);
     return { tensor: input.tensor, home };
   });
 }
 
 /** Origins of a kernel: indices of graph nodes. */
-const originsOf = (unit: Unit): number[] => [...unit.nodes, ...(unit.fed ? [unit.fed.matmul, ...unit.fed.views] : [])].map((node) => node.id as number);
+const originsOf = (unit: Unit): number[] =>
+  [...unit.nodes, ...(unit.fed ? [unit.fed.matmul, ...unit.fed.views] : [])].map((node) => node.id as number);
 
-function lowerUnit(context: LowerContext, plan: UnitPlan, unit: Unit, outputs: ReadonlySet<TensorId>, demands: Demands): void {
+function lowerUnit(
+  context: LowerContext,
+  plan: UnitPlan,
+  unit: Unit,
+  outputs: ReadonlySet<TensorId>,
+  demands: Demands,
+): void {
   const origins = originsOf(unit);
   const node = unit.nodes[0] as GraphNode;
   switch (unit.kind) {
@@ -116,7 +151,12 @@ function lowerUnit(context: LowerContext, plan: UnitPlan, unit: Unit, outputs: R
       const escaped = escaping(unit, plan.consumers, outputs);
       if (unit.fed !== undefined) {
         const source = unit.fed.matmul;
-        if (source.op === "reduceSum" ? lowerFedReduce(context, unit, escaped, demands, origins) : lowerFedUnit(context, unit, escaped, demands, origins)) return;
+        if (
+          source.op === "reduceSum"
+            ? lowerFedReduce(context, unit, escaped, demands, origins)
+            : lowerFedUnit(context, unit, escaped, demands, origins)
+        )
+          return;
         if (source.op === "reduceSum") lowerReduce(context, source, demands, origins);
         else lowerMatmul(context, source, demands, origins);
       }
@@ -138,14 +178,24 @@ function prepareOperands(context: LowerContext, plan: UnitPlan, id: TensorId, or
 /** The border home of a block output: written there at once, or moved. */
 function borderOutput(context: LowerContext, id: TensorId): Home {
   const tensor = tensorOf(context, id);
-  const direct = homesOf(context, id).find((home) => context.storages[home.storage]?.boundary?.kind === "out" && context.storages[home.storage]?.boundary?.tensor === id);
+  const direct = homesOf(context, id).find(
+    (home) =>
+      context.storages[home.storage]?.boundary?.kind === "out" &&
+      context.storages[home.storage]?.boundary?.tensor === id,
+  );
   if (direct !== undefined) return direct;
   const from = anyHome(context, id, []);
-  const { layout, vectors } = makeLayout(tensor.shape, standardLaneDim(tensor.shape, context.target.lanes), context.target.lanes);
+  const { layout, vectors } = makeLayout(
+    tensor.shape,
+    standardLaneDim(tensor.shape, context.target.lanes),
+    context.target.lanes,
+  );
   const home = newHome(context, tensor.name, from.type, layout, vectors, { boundary: { tensor: id, kind: "out" } });
-  moveHome(context, from.uniform && laneDimOf(layout) === -1 ? from : { ...from, uniform: from.uniform && laneDimOf(layout) >= 0 }, home, []);
+  moveHome(
+    context,
+    from.uniform && laneDimOf(layout) === -1 ? from : { ...from, uniform: from.uniform && laneDimOf(layout) >= 0 },
+    home,
+    [],
+  );
   return home;
 }
-
-export type { StorageId };
-export { freshHome };

@@ -1,13 +1,13 @@
 // Matrix products: which operand is stationary, tiles and lane windows, groups of accumulations, and the VXM pass that takes the sums.
 import { invariant } from "../../ir/diag/diagnostic.ts";
+import type { StoredType } from "../../ir/dtype.ts";
 import type { GraphNode, TensorId } from "../../ir/graph/graph.ts";
 import type { MxmMode } from "../../ir/target/target.ts";
-import type { StoredType } from "../../ir/dtype.ts";
 import { buildPass, type Demands, resultHome } from "./elementwise.ts";
 import { access, type Home, type LowerContext, tensorOf } from "./homes.ts";
 import type { EwPass, MatmulGroup, MatmulStep, RowWindow, Stationary } from "./kernel.ts";
-import { choiceLayout, dimOffsets, type Layout, runsAlongLanes } from "./layout.ts";
 import { laneDimBehindViews } from "./lane-dims.ts";
+import { choiceLayout, dimOffsets, type Layout, runsAlongLanes } from "./layout.ts";
 import { pieceBorders, slicePass } from "./passes.ts";
 import { constantHome, isConstant, requestRows } from "./request.ts";
 import type { Unit } from "./units.ts";
@@ -38,10 +38,19 @@ interface Product {
 
 /** K runs along lanes and rows do not; matrices of a batch may stand side by side in the lanes. */
 const rowsOnly = (layout: Layout, kDim: number): boolean =>
-  layout.dims.every((digits, d) => d < layout.shape.length - 2 || (d === kDim ? layout.shape[d] === 1 || runsAlongLanes(digits) : !runsAlongLanes(digits)));
+  layout.dims.every(
+    (digits, d) =>
+      d < layout.shape.length - 2 ||
+      (d === kDim ? layout.shape[d] === 1 || runsAlongLanes(digits) : !runsAlongLanes(digits)),
+  );
 
 /** Decides operands and their homes; `lanesAreRows`: the lhs is stationary and the result runs M along the lanes. */
-function makeProduct(context: LowerContext, node: GraphNode, lanesAreRows: boolean, origins: readonly number[]): Product {
+function makeProduct(
+  context: LowerContext,
+  node: GraphNode,
+  lanesAreRows: boolean,
+  origins: readonly number[],
+): Product {
   const mode = modeOf(node);
   const stored = storedOf(mode);
   const [lhs, rhs] = node.inputs as [TensorId, TensorId];
@@ -77,7 +86,8 @@ export function prepareOperand(context: LowerContext, node: GraphNode, id: Tenso
 /** Index of the matrix of an operand for a batch index of the result. */
 function batchOffset(shape: readonly number[], batch: readonly number[]): number {
   let index = 0;
-  for (let d = 0; d < batch.length; d++) index = index * (shape[d] as number) + (shape[d] === 1 ? 0 : (batch[d] as number));
+  for (let d = 0; d < batch.length; d++)
+    index = index * (shape[d] as number) + (shape[d] === 1 ? 0 : (batch[d] as number));
   return index;
 }
 
@@ -95,7 +105,14 @@ function homeOffset(home: Home, batch: readonly number[]): { vector: number; lan
 }
 
 /** Steps over K for one block of result lanes. */
-function makeSteps(context: LowerContext, product: Product, lanesRun: LaneRun, batch: readonly number[], movingVectors: Int32Array, movingLane: number): MatmulStep[] {
+function makeSteps(
+  context: LowerContext,
+  product: Product,
+  lanesRun: LaneRun,
+  batch: readonly number[],
+  movingVectors: Int32Array,
+  movingLane: number,
+): MatmulStep[] {
   const spec = context.target.mxm.modes[product.mode];
   invariant(spec !== undefined, `the target has no ${product.mode} mode`);
   const { moving, stationary } = product;
@@ -107,7 +124,10 @@ function makeSteps(context: LowerContext, product: Product, lanesRun: LaneRun, b
     other = aligned.b;
   }
   const window = (home: Home, vectors: Int32Array, run: LaneRun, lane: number): RowWindow => ({
-    access: access(home.storage, vectors.map((v) => v + run.vector)),
+    access: access(
+      home.storage,
+      vectors.map((v) => v + run.vector),
+    ),
     lane: run.lane + lane,
     k: run.length,
   });
@@ -129,10 +149,20 @@ function makeSteps(context: LowerContext, product: Product, lanesRun: LaneRun, b
         },
       };
     } else {
-      const rowOffsets = dimOffsets(stationary.home.layout.dims[stationary.rowDim] ?? [], stationary.home.layout.shape[stationary.rowDim] as number).vectors;
+      const rowOffsets = dimOffsets(
+        stationary.home.layout.dims[stationary.rowDim] ?? [],
+        stationary.home.layout.shape[stationary.rowDim] as number,
+      ).vectors;
       const base = homeOffset(stationary.home, batch);
-      const vectors = Int32Array.from({ length: lanesRun.length }, (_, r) => base.vector + (rowOffsets[lanesRun.start + r] as number));
-      tile = { kind: "rows", row: lanesRun.lane, window: window(stationary.home, vectors, other[i] as LaneRun, base.lane) };
+      const vectors = Int32Array.from(
+        { length: lanesRun.length },
+        (_, r) => base.vector + (rowOffsets[lanesRun.start + r] as number),
+      );
+      tile = {
+        kind: "rows",
+        row: lanesRun.lane,
+        window: window(stationary.home, vectors, other[i] as LaneRun, base.lane),
+      };
     }
     return { stationary: [tile], moving: window(moving.home, movingVectors, run, movingLane) };
   });
@@ -158,14 +188,26 @@ export function groupLimit(context: LowerContext, mode: MxmMode, tiles: number, 
 /**
  * Groups of a product whose result has `layout` (in the matmul's own shape); `pass` takes the sums in the order of `walk`.
  */
-function makeGroups(context: LowerContext, product: Product, layout: Layout, walk: VectorWalk, pass: EwPass): MatmulGroup[] {
+function makeGroups(
+  context: LowerContext,
+  product: Product,
+  layout: Layout,
+  walk: VectorWalk,
+  pass: EwPass,
+): MatmulGroup[] {
   const rank = layout.shape.length;
   const blocks = laneRuns(layout, product.laneDim, context.target.lanes);
   const blockOf = new Map<number, LaneRun>(blocks.map((block) => [block.start, block]));
   const stationaryShape = tensorOf(context, product.stationary.id).shape;
   const movingHome = product.moving.home;
-  const movingRows = dimOffsets(movingHome.layout.dims[product.moving.rowDim] ?? [], movingHome.layout.shape[product.moving.rowDim] as number).vectors;
-  const byTile = new Map<string, { block: LaneRun; batch: number[]; lane: number; positions: number[]; moving: number[] }>();
+  const movingRows = dimOffsets(
+    movingHome.layout.dims[product.moving.rowDim] ?? [],
+    movingHome.layout.shape[product.moving.rowDim] as number,
+  ).vectors;
+  const byTile = new Map<
+    string,
+    { block: LaneRun; batch: number[]; lane: number; positions: number[]; moving: number[] }
+  >();
   const index = (position: number, d: number): number => walk.first[position * rank + d] as number;
   for (let position = 0; position < walk.vectors.length; position++) {
     const batch = Array.from({ length: rank - 2 }, (_, d) => index(position, d));
@@ -182,11 +224,19 @@ function makeGroups(context: LowerContext, product: Product, layout: Layout, wal
     tile.moving.push(from.vector + (movingRows[index(position, product.movingDim)] as number));
   }
   const sides = headsOf(layout);
-  const steps = laneRuns(movingHome.layout, product.moving.kDim, context.target.mxm.modes[product.mode]?.tileK ?? context.target.lanes).length * sides.length;
+  const steps =
+    laneRuns(
+      movingHome.layout,
+      product.moving.kDim,
+      context.target.mxm.modes[product.mode]?.tileK ?? context.target.lanes,
+    ).length * sides.length;
   const groups: MatmulGroup[] = [];
   for (const { block, batch, lane, positions, moving } of byTile.values()) {
     const picked = pickPass(pass, positions);
-    const accesses = [...picked.sources.flatMap((source) => (source === "sums" ? [] : [{ access: source, every: 1 }])), ...picked.sinks.map((sink) => ({ access: sink.access, every: 1 }))];
+    const accesses = [
+      ...picked.sources.flatMap((source) => (source === "sums" ? [] : [{ access: source, every: 1 }])),
+      ...picked.sinks.map((sink) => ({ access: sink.access, every: 1 })),
+    ];
     const borders = pieceBorders(context, positions.length, 1, accesses);
     const limit = groupLimit(context, product.mode, byTile.size, positions.length, steps);
     for (let b = 0; b + 1 < borders.length; b++) {
@@ -202,7 +252,14 @@ function makeGroups(context: LowerContext, product: Product, layout: Layout, wal
           if (rank >= 3 && (head[rank - 3] as number) >= (layout.shape[rank - 3] as number)) return [];
           const first = homeOffset(movingHome, batch);
           const there = homeOffset(movingHome, head);
-          return makeSteps(context, product, { ...block, lane: block.lane + side.lane }, head, rows.map((v) => v + there.vector - first.vector), lane + there.lane - first.lane);
+          return makeSteps(
+            context,
+            product,
+            { ...block, lane: block.lane + side.lane },
+            head,
+            rows.map((v) => v + there.vector - first.vector),
+            lane + there.lane - first.lane,
+          );
         });
         groups.push({ steps: sums, count: to - from, epilogue: slicePass(picked, from, to) });
       }
@@ -215,12 +272,15 @@ function makeGroups(context: LowerContext, product: Product, layout: Layout, wal
 function headsOf(layout: Layout): { head: number; lane: number }[] {
   const digits = layout.dims[layout.shape.length - 3] ?? [];
   const side = digits.find((digit) => digit.lane !== 0 && digit.size > 1);
-  return side === undefined ? [{ head: 0, lane: 0 }] : Array.from({ length: side.size }, (_, head) => ({ head, lane: head * side.lane }));
+  return side === undefined
+    ? [{ head: 0, lane: 0 }]
+    : Array.from({ length: side.size }, (_, head) => ({ head, lane: head * side.lane }));
 }
 
 /** The pass restricted to the given walk positions, in that order. */
 function pickPass(pass: EwPass, positions: readonly number[]): EwPass {
-  const pick = (vectors: Int32Array): Int32Array => Int32Array.from(positions, (position) => vectors[position] as number);
+  const pick = (vectors: Int32Array): Int32Array =>
+    Int32Array.from(positions, (position) => vectors[position] as number);
   return {
     count: positions.length,
     sources: pass.sources.map((source) => (source === "sums" ? source : access(source.storage, pick(source.vectors)))),
@@ -230,24 +290,50 @@ function pickPass(pass: EwPass, positions: readonly number[]): EwPass {
 }
 
 /** A matmul alone: its sums are written as they are (or narrowed). */
-export function lowerMatmul(context: LowerContext, node: GraphNode, demands: Demands, origins: readonly number[]): void {
+export function lowerMatmul(
+  context: LowerContext,
+  node: GraphNode,
+  demands: Demands,
+  origins: readonly number[],
+): void {
   const id = node.outputs[0] as TensorId;
   const shape = tensorOf(context, id).shape;
   const rank = shape.length;
   const laneDim = context.laneDims.get(id) ?? rank - 1;
   const product = makeProduct(context, node, laneDim === rank - 2, origins);
-  const { layout, vectors } = choiceLayout(shape, laneDim === rank - 2 || laneDim >= rank ? laneDim : product.laneDim, context.target.lanes);
+  const { layout, vectors } = choiceLayout(
+    shape,
+    laneDim === rank - 2 || laneDim >= rank ? laneDim : product.laneDim,
+    context.target.lanes,
+  );
   const walk = walkVectors(layout);
   const sinks = demands.typesOf(id).map((type) => {
     const home = resultHome(context, id, type, layout, vectors, false, demands);
     return { op: 0, access: access(home.storage, walk.vectors), every: 1 };
   });
-  const pass: EwPass = { count: walk.vectors.length, sources: ["sums"], ops: [{ op: "mov", args: [{ kind: "source", source: 0 }], reset: 0 }], sinks };
-  context.kernels.push({ kind: "matmul", name: "matmul", origins, mode: product.mode, groups: makeGroups(context, product, layout, walk, pass) });
+  const pass: EwPass = {
+    count: walk.vectors.length,
+    sources: ["sums"],
+    ops: [{ op: "mov", args: [{ kind: "source", source: 0 }], reset: 0 }],
+    sinks,
+  };
+  context.kernels.push({
+    kind: "matmul",
+    name: "matmul",
+    origins,
+    mode: product.mode,
+    groups: makeGroups(context, product, layout, walk, pass),
+  });
 }
 
 /** A matmul and the elementwise unit that takes its sums; false where their layouts do not meet. */
-export function lowerFedUnit(context: LowerContext, unit: Unit, escaped: readonly TensorId[], demands: Demands, origins: readonly number[]): boolean {
+export function lowerFedUnit(
+  context: LowerContext,
+  unit: Unit,
+  escaped: readonly TensorId[],
+  demands: Demands,
+  origins: readonly number[],
+): boolean {
   const fed = unit.fed;
   invariant(fed !== undefined, "the unit is fed by a matmul");
   const head = unit.nodes[0] as GraphNode;
@@ -262,8 +348,17 @@ export function lowerFedUnit(context: LowerContext, unit: Unit, escaped: readonl
   const { pass, layout, walk } = buildPass(context, unit, escaped, demands, fedTensor as TensorId, origins);
   const ownLayout = fed.views.length === 0 ? layout : behind.layout;
   const ownWalk = walkVectors(ownLayout);
-  invariant(ownWalk.vectors.length === walk.vectors.length && ownWalk.vectors.every((v, i) => v === walk.vectors[i]), "a view of the sums visits the same vectors");
+  invariant(
+    ownWalk.vectors.length === walk.vectors.length && ownWalk.vectors.every((v, i) => v === walk.vectors[i]),
+    "a view of the sums visits the same vectors",
+  );
   const groups = makeGroups(context, product, ownLayout, ownWalk, pass);
-  context.kernels.push({ kind: "matmul", name: `matmul+${unit.nodes.map((node) => node.op).join("+")}`, origins, mode: product.mode, groups });
+  context.kernels.push({
+    kind: "matmul",
+    name: `matmul+${unit.nodes.map((node) => node.op).join("+")}`,
+    origins,
+    mode: product.mode,
+    groups,
+  });
   return true;
 }

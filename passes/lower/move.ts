@@ -1,11 +1,11 @@
 // Moving a tensor from one home to another: copies, lane permutations (SXM), transpositions (int8 identity products in the MXM), casts.
+
 import type { StoredType } from "../../ir/dtype.ts";
-import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { TensorId } from "../../ir/graph/graph.ts";
 import type { LayoutDigit } from "../../ir/machine/program.ts";
 import { access, addStorage, type Home, type LowerContext, newHome, storageOf, tensorOf } from "./homes.ts";
 import type { Access, EwPass, Kernel, PermuteJob, StorageId, TransposeJob } from "./kernel.ts";
-import { dimOffsets, type Layout, makeLayout, runsAlongLanes, runsAlongVectors } from "./layout.ts";
+import { dimOffsets, type Layout, makeLayout, runsAlongLanes, } from "./layout.ts";
 import { pushPasses } from "./passes.ts";
 import { followWalk, laneCompatible, walkVectors } from "./walk.ts";
 
@@ -17,11 +17,19 @@ export const movPass = (source: Access, sink: Access): EwPass => ({
 });
 
 /** A copy of `from` in another stored type, same layout (f32 <-> f16). */
-export function castHome(context: LowerContext, id: TensorId, from: Home, type: StoredType, origins: readonly number[]): Home {
+export function castHome(
+  context: LowerContext,
+  id: TensorId,
+  from: Home,
+  type: StoredType,
+  origins: readonly number[],
+): Home {
   const { vectors, layout } = compactLayout(from.layout);
   const to = newHome(context, tensorOf(context, id).name, type, layout, vectors, { uniform: from.uniform });
   const walk = walkVectors(to.layout);
-  pushPasses(context, "cast", origins, [movPass(access(from.storage, followWalk(walk, from.layout)), access(to.storage, walk.vectors))]);
+  pushPasses(context, "cast", origins, [
+    movPass(access(from.storage, followWalk(walk, from.layout)), access(to.storage, walk.vectors)),
+  ]);
   return to;
 }
 
@@ -49,7 +57,9 @@ function compactLayout(layout: Layout): { layout: Layout; vectors: number } {
 export function moveHome(context: LowerContext, from: Home, to: Home, origins: readonly number[]): void {
   if (laneCompatible(to.layout, to.uniform, from)) {
     const walk = walkVectors(to.layout);
-    pushPasses(context, "copy", origins, [movPass(access(from.storage, followWalk(walk, from.layout)), access(to.storage, walk.vectors))]);
+    pushPasses(context, "copy", origins, [
+      movPass(access(from.storage, followWalk(walk, from.layout)), access(to.storage, walk.vectors)),
+    ]);
     return;
   }
   if (to.uniform) {
@@ -74,7 +84,12 @@ function spreadHome(context: LowerContext, from: Home, to: Home, origins: readon
   }
   const walk = walkVectors(to.layout);
   const source = access(single.storage, followWalk(walk, single.layout));
-  context.kernels.push({ kind: "spread", name: "spread", origins, jobs: [{ source, lane: single.layout.lane, out: access(to.storage, walk.vectors) }] });
+  context.kernels.push({
+    kind: "spread",
+    name: "spread",
+    origins,
+    jobs: [{ source, lane: single.layout.lane, out: access(to.storage, walk.vectors) }],
+  });
 }
 
 /** Index combinations of some dims: vector and lane offsets in two layouts. */
@@ -104,13 +119,25 @@ function combinations(from: Layout, to: Layout, dims: readonly number[]): Combin
 }
 
 /** Groups with equal `key`, each cut into runs whose `lane` goes up by one and that have at most `limit` members. */
-function laneGroups(list: readonly Combination[], key: (c: Combination) => number, lane: (c: Combination) => number, limit: number): Combination[][] {
+function laneGroups(
+  list: readonly Combination[],
+  key: (c: Combination) => number,
+  lane: (c: Combination) => number,
+  limit: number,
+): Combination[][] {
   const sorted = [...list].sort((x, y) => key(x) - key(y) || lane(x) - lane(y));
   const groups: Combination[][] = [];
   for (const item of sorted) {
     const group = groups[groups.length - 1];
     const before = group?.[group.length - 1];
-    if (group !== undefined && before !== undefined && group.length < limit && key(before) === key(item) && lane(item) === lane(before) + 1) group.push(item);
+    if (
+      group !== undefined &&
+      before !== undefined &&
+      group.length < limit &&
+      key(before) === key(item) &&
+      lane(item) === lane(before) + 1
+    )
+      group.push(item);
     else groups.push([item]);
   }
   return groups;
@@ -129,8 +156,18 @@ function transposeJobs(context: LowerContext, from: Home, to: Home): TransposeJo
   if (columns.some((d) => rows.includes(d))) return undefined;
   const batch = shape.map((_, d) => d).filter((d) => !columns.includes(d) && !rows.includes(d));
   const limit = context.target.mxm.modes.int8?.tileK ?? lanes;
-  const windows = laneGroups(combinations(from.layout, to.layout, columns), (c) => c.fromVector, (c) => c.fromLane, limit);
-  const runs = laneGroups(combinations(from.layout, to.layout, rows), (c) => c.toVector, (c) => c.toLane, lanes);
+  const windows = laneGroups(
+    combinations(from.layout, to.layout, columns),
+    (c) => c.fromVector,
+    (c) => c.fromLane,
+    limit,
+  );
+  const runs = laneGroups(
+    combinations(from.layout, to.layout, rows),
+    (c) => c.toVector,
+    (c) => c.toLane,
+    lanes,
+  );
   const jobs: TransposeJob[] = [];
   for (const base of combinations(from.layout, to.layout, batch)) {
     for (const window of windows) {
@@ -143,7 +180,10 @@ function transposeJobs(context: LowerContext, from: Home, to: Home): TransposeJo
           lane: from.layout.lane + (window[0] as Combination).fromLane,
           k: window.length,
           row: to.layout.lane + (run[0] as Combination).toLane,
-          out: access(to.storage, Int32Array.from(window, (c) => dest + c.toVector)),
+          out: access(
+            to.storage,
+            Int32Array.from(window, (c) => dest + c.toVector),
+          ),
         });
       }
     }
@@ -164,7 +204,10 @@ interface Piece {
 }
 
 /** Calls `visit` with the source and result position of every element. */
-function forEachMove(part: AssemblyPart, visit: (fromVector: number, fromLane: number, toVector: number, toLane: number) => void): void {
+function forEachMove(
+  part: AssemblyPart,
+  visit: (fromVector: number, fromLane: number, toVector: number, toLane: number) => void,
+): void {
   const { shape } = part.into;
   const rank = shape.length;
   const from = shape.map((size, d) => dimOffsets(part.home.layout.dims[d] ?? [], size));
@@ -177,7 +220,13 @@ function forEachMove(part: AssemblyPart, visit: (fromVector: number, fromLane: n
     const f = from[d] as { vectors: Int32Array; lanes: Int32Array };
     const t = to[d] as { vectors: Int32Array; lanes: Int32Array };
     for (let i = 0; i < (shape[d] as number); i++) {
-      go(d + 1, fv + (f.vectors[i] as number), fl + (f.lanes[i] as number), tv + (t.vectors[i] as number), tl + (t.lanes[i] as number));
+      go(
+        d + 1,
+        fv + (f.vectors[i] as number),
+        fl + (f.lanes[i] as number),
+        tv + (t.vectors[i] as number),
+        tl + (t.lanes[i] as number),
+      );
     }
   };
   go(0, part.home.layout.vector, part.home.layout.lane, part.into.vector, part.into.lane);
@@ -204,7 +253,13 @@ export function assemble(
         pieces = [];
         byVector.set(toVector, pieces);
       }
-      let piece = pieces.find((candidate) => candidate.storage === part.home.storage && candidate.vector === fromVector && (candidate.map[toLane] as number) < 0 && !candidate.map.includes(fromLane));
+      let piece = pieces.find(
+        (candidate) =>
+          candidate.storage === part.home.storage &&
+          candidate.vector === fromVector &&
+          (candidate.map[toLane] as number) < 0 &&
+          !candidate.map.includes(fromLane),
+      );
       if (piece === undefined) {
         piece = { storage: part.home.storage, vector: fromVector, map: new Int16Array(lanes).fill(-1) };
         pieces.push(piece);
@@ -219,13 +274,19 @@ export function assemble(
 function addFillPieces(byVector: Map<number, Piece[]>, storage: StorageId, lanes: number): void {
   for (const pieces of byVector.values()) {
     const map = new Int16Array(lanes);
-    for (let lane = 0; lane < lanes; lane++) map[lane] = pieces.some((piece) => (piece.map[lane] as number) >= 0) ? -1 : lane;
+    for (let lane = 0; lane < lanes; lane++)
+      map[lane] = pieces.some((piece) => (piece.map[lane] as number) >= 0) ? -1 : lane;
     if (map.some((lane) => lane >= 0)) pieces.push({ storage, vector: 0, map });
   }
 }
 
 /** Vectors assembled in the same way become one job. */
-function pushAssembly(context: LowerContext, byVector: ReadonlyMap<number, readonly Piece[]>, storage: StorageId, origins: readonly number[]): void {
+function pushAssembly(
+  context: LowerContext,
+  byVector: ReadonlyMap<number, readonly Piece[]>,
+  storage: StorageId,
+  origins: readonly number[],
+): void {
   const groups = new Map<string, { out: number[]; sources: number[][]; pieces: readonly Piece[] }>();
   for (const vector of [...byVector.keys()].sort((a, b) => a - b)) {
     const pieces = byVector.get(vector) as readonly Piece[];
@@ -244,7 +305,10 @@ function pushAssembly(context: LowerContext, byVector: ReadonlyMap<number, reado
   const copies: EwPass[] = [];
   for (const group of groups.values()) {
     const out = access(storage, Int32Array.from(group.out));
-    const pieces = group.pieces.map((piece, i) => ({ access: access(piece.storage, Int32Array.from(group.sources[i] as number[])), map: group.pieces.length === 1 && isInPlace(piece.map) ? null : piece.map }));
+    const pieces = group.pieces.map((piece, i) => ({
+      access: access(piece.storage, Int32Array.from(group.sources[i] as number[])),
+      map: group.pieces.length === 1 && isInPlace(piece.map) ? null : piece.map,
+    }));
     const only = pieces[0];
     if (pieces.length === 1 && only !== undefined && only.map === null) copies.push(movPass(only.access, out));
     else jobs.push(...mergeInSteps(context, { pieces, out }));
@@ -273,8 +337,17 @@ function mergeInSteps(context: LowerContext, job: PermuteJob): PermuteJob[] {
       pieces.push(only);
       continue;
     }
-    const storage = addStorage(context, { name: "merge", type, vectors: count, partVectors: Math.min(count, 256), replicated: false });
-    const out = access(storage, Int32Array.from({ length: count }, (_, i) => i));
+    const storage = addStorage(context, {
+      name: "merge",
+      type,
+      vectors: count,
+      partVectors: Math.min(count, 256),
+      replicated: false,
+    });
+    const out = access(
+      storage,
+      Int32Array.from({ length: count }, (_, i) => i),
+    );
     jobs.push({ pieces: some, out });
     pieces.push({ access: out, map: null });
   }
@@ -288,5 +361,3 @@ function isInPlace(map: Int16Array): boolean {
   for (let lane = 0; lane <= last; lane++) if (map[lane] !== lane) return false;
   return true;
 }
-
-export { runsAlongVectors };

@@ -2,19 +2,33 @@
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { GraphNode, TensorId } from "../../ir/graph/graph.ts";
 import { type Demands, resultHome, standardLaneDim } from "./elementwise.ts";
-import { access, addHome, addStorage, type Home, homesOf, isView, type LowerContext, newHome, storedTypeOf, tensorOf, viewLayout } from "./homes.ts";
+import {
+  access,
+  addStorage,
+  type Home,
+  homesOf,
+  isView,
+  type LowerContext,
+  storedTypeOf,
+  tensorOf,
+  viewLayout,
+} from "./homes.ts";
 import type { GatherJob, StorageId } from "./kernel.ts";
 import { choiceLayout, dimOffsets, type Layout, makeLayout, sliceLayout } from "./layout.ts";
-import { assemble, type AssemblyPart } from "./move.ts";
+import { type AssemblyPart, assemble } from "./move.ts";
 import { constantHome, isConstant, laneDimOf, moveTo } from "./request.ts";
 import { walkVectors } from "./walk.ts";
 
 /** Any 4-byte home of a tensor, constants included. */
 export function anyHome(context: LowerContext, id: TensorId, origins: readonly number[]): Home {
   const type = storedTypeOf(tensorOf(context, id));
-  if (isConstant(context, id)) return constantHome(context, id, standardLaneDim(tensorOf(context, id).shape, context.target.lanes), type);
+  if (isConstant(context, id))
+    return constantHome(context, id, standardLaneDim(tensorOf(context, id).shape, context.target.lanes), type);
   const homes = homesOf(context, id).filter((home) => home.type === type);
-  return homes[0] ?? moveTo(context, id, standardLaneDim(tensorOf(context, id).shape, context.target.lanes), false, type, origins);
+  return (
+    homes[0] ??
+    moveTo(context, id, standardLaneDim(tensorOf(context, id).shape, context.target.lanes), false, type, origins)
+  );
 }
 
 /** A layout that addresses only lane 0 of a uniform home: what an element-by-element movement may read. */
@@ -38,7 +52,12 @@ export function lowerMove(context: LowerContext, node: GraphNode, demands: Deman
       at += shape[axis] as number;
       for (const [box, into] of laneBoxes(layout, starts, shape)) {
         const source = elementHome(anyHome(context, input, origins));
-        const part = sliceLayout(source.layout, box.map((range) => range.start), box.map(() => 1), box.map((range) => range.size));
+        const part = sliceLayout(
+          source.layout,
+          box.map((range) => range.start),
+          box.map(() => 1),
+          box.map((range) => range.size),
+        );
         if (part !== undefined) parts.push({ home: { ...source, layout: part }, into });
         else parts.push(...elementParts(source, layout, starts));
       }
@@ -52,7 +71,10 @@ export function lowerMove(context: LowerContext, node: GraphNode, demands: Deman
   const source = elementHome(anyHome(context, input, origins));
   const bits = numberBits(node.attrs.value as number, tensor.dtype === "float32");
   const fill = bits === 0 ? zeroStorage(context) : fillStorage(context, bits, type);
-  assemble(context, elementParts(source, layout, before), home.storage, origins, { storage: fill, vectors: walkVectors(layout).vectors });
+  assemble(context, elementParts(source, layout, before), home.storage, origins, {
+    storage: fill,
+    vectors: walkVectors(layout).vectors,
+  });
 }
 
 interface Range {
@@ -62,16 +84,28 @@ interface Range {
 
 /** The box [starts, starts + shape) of `layout`, cut along each dim so that every piece is a slice of the layout. Falls back to one index a piece. */
 function laneBoxes(layout: Layout, starts: readonly number[], shape: readonly number[]): [Range[], Layout][] {
-  const whole = sliceLayout(layout, starts, shape.map(() => 1), shape);
+  const whole = sliceLayout(
+    layout,
+    starts,
+    shape.map(() => 1),
+    shape,
+  );
   if (whole !== undefined) return [[shape.map((size) => ({ start: 0, size })), whole]];
-  const d = layout.dims.findIndex((digits, i) => digits.length > 1 && !(starts[i] === 0 && shape[i] === layout.shape[i]));
+  const d = layout.dims.findIndex(
+    (digits, i) => digits.length > 1 && !(starts[i] === 0 && shape[i] === layout.shape[i]),
+  );
   const inner = layout.dims[d]?.at(-1)?.size ?? 1;
   const boxes: [Range[], Layout][] = [];
   for (let at = 0; at < (shape[d] as number); ) {
     const start = (starts[d] as number) + at;
     const size = Math.min(inner - (start % inner), (shape[d] as number) - at);
     const boxShape = shape.map((full, i) => (i === d ? size : full));
-    const into = sliceLayout(layout, starts.map((s, i) => (i === d ? start : s)), shape.map(() => 1), boxShape);
+    const into = sliceLayout(
+      layout,
+      starts.map((s, i) => (i === d ? start : s)),
+      shape.map(() => 1),
+      boxShape,
+    );
     invariant(into !== undefined, "a box inside one lane block is a slice");
     boxes.push([boxShape.map((full, i) => ({ start: i === d ? at : 0, size: full })), into]);
     at += size;
@@ -82,13 +116,28 @@ function laneBoxes(layout: Layout, starts: readonly number[], shape: readonly nu
 /** One part an index along the dims where slicing fails: the slowest, always possible way. */
 function elementParts(source: Home, layout: Layout, starts: readonly number[]): AssemblyPart[] {
   return laneBoxes(layout, starts, source.layout.shape).flatMap(([box, into]): AssemblyPart[] => {
-    const part = sliceLayout(source.layout, box.map((range) => range.start), box.map(() => 1), box.map((range) => range.size));
+    const part = sliceLayout(
+      source.layout,
+      box.map((range) => range.start),
+      box.map(() => 1),
+      box.map((range) => range.size),
+    );
     if (part !== undefined) return [{ home: { ...source, layout: part }, into }];
     const d = box.findIndex((range, i) => range.size !== source.layout.shape[i]);
     return Array.from({ length: (box[d] as Range).size }, (_, i): AssemblyPart => {
       const shape = box.map((range, j) => (j === d ? 1 : range.size));
-      const one = sliceLayout(source.layout, box.map((range, j) => range.start + (j === d ? i : 0)), box.map(() => 1), shape);
-      const target = sliceLayout(into, box.map((_, j) => (j === d ? i : 0)), box.map(() => 1), shape);
+      const one = sliceLayout(
+        source.layout,
+        box.map((range, j) => range.start + (j === d ? i : 0)),
+        box.map(() => 1),
+        shape,
+      );
+      const target = sliceLayout(
+        into,
+        box.map((_, j) => (j === d ? i : 0)),
+        box.map(() => 1),
+        shape,
+      );
       invariant(one !== undefined && target !== undefined, "a single index is a slice");
       return { home: { ...source, layout: one }, into: target };
     });
@@ -107,7 +156,14 @@ function fillStorage(context: LowerContext, bits: number, type: Home["type"]): S
   const key = `fill:${bits}:${type}`;
   const known = context.constants.get(key);
   if (known !== undefined) return known;
-  const id = addStorage(context, { name: "fill", type, vectors: 1, partVectors: 1, replicated: false, content: { kind: "fill", bits } });
+  const id = addStorage(context, {
+    name: "fill",
+    type,
+    vectors: 1,
+    partVectors: 1,
+    replicated: false,
+    content: { kind: "fill", bits },
+  });
   context.constants.set(key, id);
   return id;
 }
@@ -115,7 +171,13 @@ function fillStorage(context: LowerContext, bits: number, type: Home["type"]): S
 const zeroStorage = (context: LowerContext): StorageId => fillStorage(context, 0, "f32");
 
 /** Elements of a view result in row-major order of both shapes (reshape), or index by index (slice), over any homes. */
-export function moveView(context: LowerContext, node: GraphNode, from: Home, to: Home, origins: readonly number[]): void {
+export function moveView(
+  context: LowerContext,
+  node: GraphNode,
+  from: Home,
+  to: Home,
+  origins: readonly number[],
+): void {
   invariant(isView(node), "only views are moved element by element");
   const shape = to.layout.shape;
   if (node.op !== "reshape") {
@@ -172,7 +234,8 @@ function viewOrder(node: GraphNode, inShape: readonly number[], outShape: readon
       const at = rest % (outShape[d] as number);
       rest = (rest - at) / (outShape[d] as number);
       const source = node.op === "transpose" ? (node.attrs.perm as readonly number[])[d] : d;
-      const index = node.op === "slice" ? (starts?.[d] ?? 0) + at * (steps?.[d] ?? 1) : inShape[source as number] === 1 ? 0 : at;
+      const index =
+        node.op === "slice" ? (starts?.[d] ?? 0) + at * (steps?.[d] ?? 1) : inShape[source as number] === 1 ? 0 : at;
       order[i] = (order[i] as number) + index * (strides[source as number] as number);
     }
   }
@@ -193,7 +256,12 @@ function rowMajor(shape: readonly number[]): { size: number; vector: number; lan
 }
 
 /** Rows of `data` at run-time indices; one index a vector (lane 0), one address stream for all byte planes. */
-export function lowerGather(context: LowerContext, node: GraphNode, demands: Demands, origins: readonly number[]): void {
+export function lowerGather(
+  context: LowerContext,
+  node: GraphNode,
+  demands: Demands,
+  origins: readonly number[],
+): void {
   const id = node.outputs[0] as TensorId;
   const [data, indices] = node.inputs as [TensorId, TensorId];
   const axis = node.attrs.axis as number;
@@ -201,16 +269,30 @@ export function lowerGather(context: LowerContext, node: GraphNode, demands: Dem
   const indexShape = tensorOf(context, indices).shape;
   const last = dataShape.length - 1;
   const type = storedTypeOf(tensorOf(context, data));
-  const laneDim = axis === last ? (last > 0 && (dataShape[last - 1] as number) > 1 ? last - 1 : -1) : standardLaneDim(dataShape, context.target.lanes);
-  const table = isConstant(context, data) ? constantHome(context, data, laneDim, type) : homeWithLane(context, data, laneDim, type, origins);
-  const index = homesOf(context, indices).find((home) => laneDimOf(home.layout) === -1 && home.type === "i32") ?? (isConstant(context, indices) ? constantHome(context, indices, -1, "i32") : moveTo(context, indices, -1, false, "i32", origins));
+  const laneDim =
+    axis === last
+      ? last > 0 && (dataShape[last - 1] as number) > 1
+        ? last - 1
+        : -1
+      : standardLaneDim(dataShape, context.target.lanes);
+  const table = isConstant(context, data)
+    ? constantHome(context, data, laneDim, type)
+    : homeWithLane(context, data, laneDim, type, origins);
+  const index =
+    homesOf(context, indices).find((home) => laneDimOf(home.layout) === -1 && home.type === "i32") ??
+    (isConstant(context, indices)
+      ? constantHome(context, indices, -1, "i32")
+      : moveTo(context, indices, -1, false, "i32", origins));
   const outShape = tensorOf(context, id).shape;
   const outLane = laneDim < 0 ? -1 : laneDim < axis ? laneDim : laneDim + indexShape.length - 1;
   const { layout, vectors } = makeLayout(outShape, outLane, context.target.lanes);
   const home = resultHome(context, id, type, layout, vectors, false, demands);
   const axisOffsets = dimOffsets(table.layout.dims[axis] ?? [], dataShape[axis] as number).vectors;
   const scale = (dataShape[axis] as number) > 1 ? (axisOffsets[1] as number) - (axisOffsets[0] as number) : 0;
-  invariant(axisOffsets.every((offset, i) => offset === i * scale), "the gathered axis steps evenly");
+  invariant(
+    axisOffsets.every((offset, i) => offset === i * scale),
+    "the gathered axis steps evenly",
+  );
   const walk = walkVectors(layout);
   const flatIndex = flatPositions(index.layout);
   const jobs = new Map<number, { index: number[]; out: number[] }>();
@@ -232,19 +314,28 @@ export function lowerGather(context: LowerContext, node: GraphNode, demands: Dem
     job.index.push(flatIndex.vectors[flat] as number);
     job.out.push(walk.vectors[i] as number);
   }
-  const list = [...jobs].map(([base, job]): GatherJob => ({
-    table: table.storage,
-    base,
-    scale,
-    limit: dataShape[axis] as number,
-    index: access(index.storage, Int32Array.from(job.index)),
-    out: access(home.storage, Int32Array.from(job.out)),
-  }));
+  const list = [...jobs].map(
+    ([base, job]): GatherJob => ({
+      table: table.storage,
+      base,
+      scale,
+      limit: dataShape[axis] as number,
+      index: access(index.storage, Int32Array.from(job.index)),
+      out: access(home.storage, Int32Array.from(job.out)),
+    }),
+  );
   context.kernels.push({ kind: "gather", name: "gather", origins, jobs: list });
 }
 
-function homeWithLane(context: LowerContext, id: TensorId, laneDim: number, type: Home["type"], origins: readonly number[]): Home {
-  return homesOf(context, id).find((home) => home.type === type && laneDimOf(home.layout) === laneDim) ?? moveTo(context, id, laneDim, false, type, origins);
+function homeWithLane(
+  context: LowerContext,
+  id: TensorId,
+  laneDim: number,
+  type: Home["type"],
+  origins: readonly number[],
+): Home {
+  return (
+    homesOf(context, id).find((home) => home.type === type && laneDimOf(home.layout) === laneDim) ??
+    moveTo(context, id, laneDim, false, type, origins)
+  );
 }
-
-export { addHome, newHome };

@@ -6,7 +6,12 @@ import type { Access, EwPass, Kernel } from "./kernel.ts";
 const maxPieceVectors = 1024;
 
 /** Positions where any access moves to another part, or a piece gets too long; pieces start at multiples of `quantum`. */
-export function pieceBorders(context: LowerContext, count: number, quantum: number, accesses: readonly { access: Access; every: number }[]): number[] {
+export function pieceBorders(
+  context: LowerContext,
+  count: number,
+  quantum: number,
+  accesses: readonly { access: Access; every: number }[],
+): number[] {
   const borders: number[] = [0];
   const parts = accesses.map(({ access }) => storageOf(context, access.storage).partVectors);
   const partAt = (a: number, i: number): number => {
@@ -24,7 +29,10 @@ export function pieceBorders(context: LowerContext, count: number, quantum: numb
   return borders;
 }
 
-const sliceAccess = (access: Access, from: number, to: number): Access => ({ storage: access.storage, vectors: access.vectors.subarray(from, to) });
+const sliceAccess = (access: Access, from: number, to: number): Access => ({
+  storage: access.storage,
+  vectors: access.vectors.subarray(from, to),
+});
 
 /** The pass cut into pieces. */
 export function splitPass(context: LowerContext, pass: EwPass): EwPass[] {
@@ -42,11 +50,19 @@ export function slicePass(pass: EwPass, from: number, to: number): EwPass {
     count: to - from,
     sources: pass.sources.map((source) => (source === "sums" ? source : sliceAccess(source, from, to))),
     ops: pass.ops,
-    sinks: pass.sinks.map((sink) => ({ ...sink, access: sliceAccess(sink.access, from / sink.every, Math.ceil(to / sink.every)) })),
+    sinks: pass.sinks.map((sink) => ({
+      ...sink,
+      access: sliceAccess(sink.access, from / sink.every, Math.ceil(to / sink.every)),
+    })),
   };
 }
 
-export function pushPasses(context: LowerContext, name: string, origins: readonly number[], passes: readonly EwPass[]): void {
+export function pushPasses(
+  context: LowerContext,
+  name: string,
+  origins: readonly number[],
+  passes: readonly EwPass[],
+): void {
   const kernel: Kernel = { kind: "vxm", name, origins, passes: passes.flatMap((pass) => splitPass(context, pass)) };
   context.kernels.push(kernel);
 }

@@ -4,11 +4,21 @@ import type { GraphNode, TensorId } from "../../ir/graph/graph.ts";
 import type { AluOp } from "../../ir/machine/isa.ts";
 import type { Demands } from "./elementwise.ts";
 import { buildPass, resultHome } from "./elementwise.ts";
-import { access, addStorage, bytesOf, type Home, homesOf, type LowerContext, newHome, storedTypeOf, tensorOf } from "./homes.ts";
+import {
+  access,
+  addStorage,
+  bytesOf,
+  type Home,
+  homesOf,
+  type LowerContext,
+  newHome,
+  storedTypeOf,
+  tensorOf,
+} from "./homes.ts";
 import type { Access, EwPass, MatmulGroup, MatmulStep, StorageId } from "./kernel.ts";
 import { dimOffsets, type Layout, makeLayout, runsAlongLanes } from "./layout.ts";
-import { pushPasses, slicePass, pieceBorders } from "./passes.ts";
 import { groupLimit } from "./matmul.ts";
+import { pieceBorders, pushPasses, slicePass } from "./passes.ts";
 import { laneDimOf, moveTo } from "./request.ts";
 import type { Unit } from "./units.ts";
 import { followWalk, laneRuns, type VectorWalk, walkVectors } from "./walk.ts";
@@ -28,12 +38,19 @@ function reduceOp(node: GraphNode, float: boolean): AluOp {
   }
 }
 
-export function lowerReduce(context: LowerContext, node: GraphNode, demands: Demands, origins: readonly number[]): void {
+export function lowerReduce(
+  context: LowerContext,
+  node: GraphNode,
+  demands: Demands,
+  origins: readonly number[],
+): void {
   const source = node.inputs[0] as TensorId;
   const axes = node.attrs.axes as readonly number[];
   const along = (home: Home): boolean => axes.some((axis) => runsAlongLanes(home.layout.dims[axis] ?? []));
   const homes = homesOf(context, source).filter((home) => bytesOf(home.type) === 4);
-  const still = homes.find((home) => !along(home) && home.layout.dims.filter((digits) => runsAlongLanes(digits)).length <= 1);
+  const still = homes.find(
+    (home) => !along(home) && home.layout.dims.filter((digits) => runsAlongLanes(digits)).length <= 1,
+  );
   if (still !== undefined) {
     reduceVectors(context, node, still, demands, origins);
     return;
@@ -47,7 +64,10 @@ export function lowerReduce(context: LowerContext, node: GraphNode, demands: Dem
       ops: [{ op: "mov", args: [{ kind: "source", source: 0 }], reset: 0 }],
       sinks: demands.typesOf(node.outputs[0] as TensorId).map((type) => ({
         op: 0,
-        access: access(resultHome(context, node.outputs[0] as TensorId, type, layout, vectors, true, demands, true).storage, walk.vectors),
+        access: access(
+          resultHome(context, node.outputs[0] as TensorId, type, layout, vectors, true, demands, true).storage,
+          walk.vectors,
+        ),
         every: 1,
       })),
     }));
@@ -55,7 +75,14 @@ export function lowerReduce(context: LowerContext, node: GraphNode, demands: Dem
   }
   const shape = tensorOf(context, source).shape;
   const kept = shape.map((_, d) => d).filter((d) => !axes.includes(d) && (shape[d] as number) > 1);
-  const moved = moveTo(context, source, kept[kept.length - 1] ?? -1, false, storedTypeOf(tensorOf(context, source)), origins);
+  const moved = moveTo(
+    context,
+    source,
+    kept[kept.length - 1] ?? -1,
+    false,
+    storedTypeOf(tensorOf(context, source)),
+    origins,
+  );
   reduceVectors(context, node, moved, demands, origins);
 }
 
@@ -63,18 +90,30 @@ export function lowerReduce(context: LowerContext, node: GraphNode, demands: Dem
 type PassMaker = (layout: Layout, vectors: number, walk: VectorWalk) => EwPass;
 
 /** A lane sum and the elementwise unit that takes it; false where the sum is not computed over lanes. */
-export function lowerFedReduce(context: LowerContext, unit: Unit, escaped: readonly TensorId[], demands: Demands, origins: readonly number[]): boolean {
+export function lowerFedReduce(
+  context: LowerContext,
+  unit: Unit,
+  escaped: readonly TensorId[],
+  demands: Demands,
+  origins: readonly number[],
+): boolean {
   const node = unit.fed?.matmul;
   if (node === undefined || node.op !== "reduceSum") return false;
   const source = node.inputs[0] as TensorId;
   const axes = node.attrs.axes as readonly number[];
   const homes = homesOf(context, source).filter((home) => bytesOf(home.type) === 4);
   const along = (home: Home): boolean => axes.some((axis) => runsAlongLanes(home.layout.dims[axis] ?? []));
-  const across = homes.find((home) => axes.includes(laneDimOf(home.layout)) && !home.uniform && singleLaneDim(home.layout));
-  if (tensorOf(context, source).dtype !== "float32" || across === undefined || homes.some((home) => !along(home))) return false;
+  const across = homes.find(
+    (home) => axes.includes(laneDimOf(home.layout)) && !home.uniform && singleLaneDim(home.layout),
+  );
+  if (tensorOf(context, source).dtype !== "float32" || across === undefined || homes.some((home) => !along(home)))
+    return false;
   const { pass, layout, walk } = buildPass(context, unit, escaped, demands, node.outputs[0] as TensorId, origins);
   const expected = walkVectors(makeLayout(layout.shape, -1, context.target.lanes).layout);
-  invariant(expected.vectors.every((v, i) => v === walk.vectors[i]), "a unit of lane sums has one element a vector");
+  invariant(
+    expected.vectors.every((v, i) => v === walk.vectors[i]),
+    "a unit of lane sums has one element a vector",
+  );
   sumLanes(context, node, across, origins, () => pass);
   return true;
 }
@@ -82,7 +121,13 @@ export function lowerFedReduce(context: LowerContext, unit: Unit, escaped: reado
 const singleLaneDim = (layout: Layout): boolean => layout.dims.filter((digits) => runsAlongLanes(digits)).length === 1;
 
 /** Running result over successive vectors; the reduced dims are innermost in the stream. */
-function reduceVectors(context: LowerContext, node: GraphNode, home: Home, demands: Demands, origins: readonly number[]): void {
+function reduceVectors(
+  context: LowerContext,
+  node: GraphNode,
+  home: Home,
+  demands: Demands,
+  origins: readonly number[],
+): void {
   const id = node.outputs[0] as TensorId;
   const axes = node.attrs.axes as readonly number[];
   const shape = home.layout.shape;
@@ -93,15 +138,26 @@ function reduceVectors(context: LowerContext, node: GraphNode, home: Home, deman
   const outWalk = walkVectors(result);
   const blockOrder = [...kept].sort((a, b) => vectorStep(result, b) - vectorStep(result, a) || a - b);
   const walk = walkVectors({ ...home.layout }, [...blockOrder, ...axes]);
-  const reset = axes.reduce((n, axis) => n * new Set(dimOffsets(home.layout.dims[axis] ?? [], shape[axis] as number).vectors).size, 1);
+  const reset = axes.reduce(
+    (n, axis) => n * new Set(dimOffsets(home.layout.dims[axis] ?? [], shape[axis] as number).vectors).size,
+    1,
+  );
   const repeats = axes.reduce((n, axis) => n * (shape[axis] as number), 1);
-  invariant(reset === repeats || walk.vectors.length === outWalk.vectors.length * repeats, "a reduced dimension visits its vectors once each");
+  invariant(
+    reset === repeats || walk.vectors.length === outWalk.vectors.length * repeats,
+    "a reduced dimension visits its vectors once each",
+  );
   const op = reduceOp(node, tensorOf(context, id).dtype === "float32");
   const sinks = demands.typesOf(id).map((type) => {
     const out = resultHome(context, id, type, result, vectors, home.uniform, demands);
     return { op: 0, access: access(out.storage, outWalk.vectors), every: repeats };
   });
-  const pass: EwPass = { count: walk.vectors.length, sources: [access(home.storage, walk.vectors)], ops: [{ op, args: [{ kind: "source", source: 0 }, { kind: "self" }], reset: repeats }], sinks };
+  const pass: EwPass = {
+    count: walk.vectors.length,
+    sources: [access(home.storage, walk.vectors)],
+    ops: [{ op, args: [{ kind: "source", source: 0 }, { kind: "self" }], reset: repeats }],
+    sinks,
+  };
   keepTogether(context, home.storage, repeats);
   pushPasses(context, node.op, origins, [pass]);
 }
@@ -109,22 +165,32 @@ function reduceVectors(context: LowerContext, node: GraphNode, home: Home, deman
 /** A running result over more vectors than one part holds reads all of them in one burst, which comes from one side. */
 function keepTogether(context: LowerContext, id: StorageId, repeats: number): void {
   const storage = context.storages[id];
-  if (storage !== undefined && storage.partVectors % repeats !== 0) context.storages[id] = { ...storage, oneSided: true };
+  if (storage !== undefined && storage.partVectors % repeats !== 0)
+    context.storages[id] = { ...storage, oneSided: true };
 }
 
-const vectorStep = (layout: Layout, d: number): number => Math.max(0, ...(layout.dims[d] ?? []).map((digit) => digit.vector));
+const vectorStep = (layout: Layout, d: number): number =>
+  Math.max(0, ...(layout.dims[d] ?? []).map((digit) => digit.vector));
 
 /** The result keeps the operand's lanes, also where it was cut into other blocks than the standard ones. */
 function copyLaneDigits(out: Layout, source: Layout, laneDim: number): Layout {
   const sourceLanes = (source.dims[laneDim] ?? []).filter((digit) => digit.lane !== 0);
   const outLanes = (out.dims[laneDim] ?? []).filter((digit) => digit.lane !== 0);
-  const same = sourceLanes.length === outLanes.length && sourceLanes.every((digit, i) => digit.size === outLanes[i]?.size && digit.lane === outLanes[i]?.lane);
+  const same =
+    sourceLanes.length === outLanes.length &&
+    sourceLanes.every((digit, i) => digit.size === outLanes[i]?.size && digit.lane === outLanes[i]?.lane);
   invariant(same, "a reduction along vectors keeps a standard lane layout");
   return { ...out, lane: source.lane };
 }
 
 /** float32 sum over lanes: every lane of the product with ones is the sum, so the result is uniform. */
-function sumLanes(context: LowerContext, node: GraphNode, home: Home, origins: readonly number[], passOf: PassMaker): void {
+function sumLanes(
+  context: LowerContext,
+  node: GraphNode,
+  home: Home,
+  origins: readonly number[],
+  passOf: PassMaker,
+): void {
   const id = node.outputs[0] as TensorId;
   const axes = node.attrs.axes as readonly number[];
   const spec = context.target.mxm.modes.fp32;
@@ -145,16 +211,36 @@ function sumLanes(context: LowerContext, node: GraphNode, home: Home, origins: r
   const offsets = crossOffsets(home.layout, otherAxes);
   const limit = groupLimit(context, "fp32", 1, pass.count, runs.length);
   const others = pass.sources.flatMap((source) => (source === "sums" ? [] : [source]));
-  const borders = pieceBorders(context, pass.count, 1, [...others, ...pass.sinks.map((sink) => sink.access)].map((part) => ({ access: part, every: 1 })));
+  const borders = pieceBorders(
+    context,
+    pass.count,
+    1,
+    [...others, ...pass.sinks.map((sink) => sink.access)].map((part) => ({ access: part, every: 1 })),
+  );
   const groups: MatmulGroup[] = [];
   for (let b = 0; b + 1 < borders.length; b++) {
     for (let from = borders[b] as number; from < (borders[b + 1] as number); from += limit) {
       const to = Math.min(borders[b + 1] as number, from + limit);
       const steps = offsets.flatMap((offset) =>
-        runs.map((run): MatmulStep => ({
-          stationary: [{ kind: "rows", row: 0, window: { access: access(ones, new Int32Array(spec.tileN)), lane: 0, k: run.length } }],
-          moving: { access: access(home.storage, base.subarray(from, to).map((v) => v + offset + run.vector - home.layout.vector)), lane: run.lane, k: run.length },
-        })),
+        runs.map(
+          (run): MatmulStep => ({
+            stationary: [
+              {
+                kind: "rows",
+                row: 0,
+                window: { access: access(ones, new Int32Array(spec.tileN)), lane: 0, k: run.length },
+              },
+            ],
+            moving: {
+              access: access(
+                home.storage,
+                base.subarray(from, to).map((v) => v + offset + run.vector - home.layout.vector),
+              ),
+              lane: run.lane,
+              k: run.length,
+            },
+          }),
+        ),
       );
       groups.push({ steps, count: to - from, epilogue: slicePass(pass, from, to) });
     }
@@ -181,15 +267,30 @@ function joinBlocks(context: LowerContext, home: Home, laneDim: number, origins:
   if (last === undefined || (runs[0]?.lane ?? 0) !== 0) return undefined;
   const to = newHome(context, "joined", "f32", made.layout, made.vectors, { replicated: true });
   const walk = walkVectors(made.layout);
-  const first = home.layout.dims.map((digits, d) => (d === laneDim ? digits.filter((digit) => digit.lane !== 0) : digits));
+  const first = home.layout.dims.map((digits, d) =>
+    d === laneDim ? digits.filter((digit) => digit.lane !== 0) : digits,
+  );
   const base = followWalk(walk, { ...home.layout, shape, dims: first });
-  const sources: Access[] = runs.map((run) => access(home.storage, base.map((v) => v + run.vector)));
+  const sources: Access[] = runs.map((run) =>
+    access(
+      home.storage,
+      base.map((v) => v + run.vector),
+    ),
+  );
   const ops: EwPass["ops"][number][] = [];
   const masked = last.length < full;
   if (masked) sources.push(access(maskStorage(context, last.length), new Int32Array(base.length)));
   const args = runs.map((_, i): EwPass["ops"][number]["args"][number] => ({ kind: "source", source: i }));
   if (masked) {
-    ops.push({ op: "select", args: [{ kind: "source", source: runs.length }, { kind: "source", source: runs.length - 1 }, { kind: "immediate", bits: 0 }], reset: 0 });
+    ops.push({
+      op: "select",
+      args: [
+        { kind: "source", source: runs.length },
+        { kind: "source", source: runs.length - 1 },
+        { kind: "immediate", bits: 0 },
+      ],
+      reset: 0,
+    });
     args[runs.length - 1] = { kind: "op", op: 0 };
   }
   while (args.length > 1) {
@@ -199,7 +300,14 @@ function joinBlocks(context: LowerContext, home: Home, laneDim: number, origins:
     args.push({ kind: "op", op: ops.length - 1 });
   }
   invariant(size > full, "a lane dimension in several blocks is longer than one");
-  pushPasses(context, "join blocks", origins, [{ count: base.length, sources, ops, sinks: [{ op: ops.length - 1, access: access(to.storage, walk.vectors), every: 1 }] }]);
+  pushPasses(context, "join blocks", origins, [
+    {
+      count: base.length,
+      sources,
+      ops,
+      sinks: [{ op: ops.length - 1, access: access(to.storage, walk.vectors), every: 1 }],
+    },
+  ]);
   return to;
 }
 
@@ -208,7 +316,14 @@ function maskStorage(context: LowerContext, count: number): StorageId {
   const key = `mask:${count}`;
   const known = context.constants.get(key);
   if (known !== undefined) return known;
-  const id = addStorage(context, { name: "mask", type: "i32", vectors: 1, partVectors: 1, replicated: false, content: { kind: "mask", bits: 1, lanes: count } });
+  const id = addStorage(context, {
+    name: "mask",
+    type: "i32",
+    vectors: 1,
+    partVectors: 1,
+    replicated: false,
+    content: { kind: "mask", bits: 1, lanes: count },
+  });
   context.constants.set(key, id);
   return id;
 }
@@ -219,7 +334,8 @@ function followKept(walk: VectorWalk, home: Home, axes: readonly number[]): Int3
   for (let d = 0; d < walk.rank; d++) {
     if (axes.includes(d)) continue;
     const { vectors } = dimOffsets(home.layout.dims[d] ?? [], home.layout.shape[d] as number);
-    for (let i = 0; i < base.length; i++) base[i] = (base[i] as number) + (vectors[walk.first[i * walk.rank + d] as number] as number);
+    for (let i = 0; i < base.length; i++)
+      base[i] = (base[i] as number) + (vectors[walk.first[i * walk.rank + d] as number] as number);
   }
   return base;
 }
@@ -238,7 +354,14 @@ function onesStorage(context: LowerContext): StorageId {
   const key = "ones";
   const known = context.constants.get(key);
   if (known !== undefined) return known;
-  const id = addStorage(context, { name: "ones", type: "f32", vectors: 1, partVectors: 1, replicated: true, content: { kind: "fill", bits: 0x3f800000 } });
+  const id = addStorage(context, {
+    name: "ones",
+    type: "f32",
+    vectors: 1,
+    partVectors: 1,
+    replicated: true,
+    content: { kind: "fill", bits: 0x3f800000 },
+  });
   context.constants.set(key, id);
   return id;
 }

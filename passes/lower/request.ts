@@ -1,8 +1,19 @@
 // Asking for a tensor in a form that a kernel can stream: an existing home that fits, or a movement that makes one.
-import type { StoredType } from "../../ir/dtype.ts";
+
 import { invariant } from "../../ir/diag/diagnostic.ts";
+import type { StoredType } from "../../ir/dtype.ts";
 import type { TensorId } from "../../ir/graph/graph.ts";
-import { addHome, bytesOf, freshHome, type Home, homesOf, type LowerContext, newHome, storedTypeOf, tensorOf } from "./homes.ts";
+import {
+  addHome,
+  bytesOf,
+  freshHome,
+  type Home,
+  homesOf,
+  type LowerContext,
+  newHome,
+  storedTypeOf,
+  tensorOf,
+} from "./homes.ts";
 import { expandLayout, followLayout, type Layout, makeLayout, runsAlongLanes } from "./layout.ts";
 import { castHome, moveHome } from "./move.ts";
 import { laneCompatible } from "./walk.ts";
@@ -20,7 +31,10 @@ export function constantHome(context: LowerContext, id: TensorId, laneDim: numbe
   const key = `${id}:${uniform ? -1 : laneDim}:${type}`;
   const known = context.constants.get(key);
   if (known !== undefined) return { storage: known, type, layout, uniform };
-  const home = newHome(context, tensor.name, type, layout, vectors, { uniform, content: { kind: "tensor", tensor: id, layout, uniform } });
+  const home = newHome(context, tensor.name, type, layout, vectors, {
+    uniform,
+    content: { kind: "tensor", tensor: id, layout, uniform },
+  });
   context.constants.set(key, home.storage);
   return home;
 }
@@ -32,13 +46,22 @@ function constantFor(context: LowerContext, id: TensorId, out: Layout, type: Sto
   const key = `${id}:${JSON.stringify(spread.dims)}:${uniform}:${type}`;
   const known = context.constants.get(key);
   if (known !== undefined) return { storage: known, type, layout: own, uniform };
-  const home = newHome(context, tensor.name, type, own, vectors, { uniform, content: { kind: "tensor", tensor: id, layout: spread, uniform } });
+  const home = newHome(context, tensor.name, type, own, vectors, {
+    uniform,
+    content: { kind: "tensor", tensor: id, layout: spread, uniform },
+  });
   context.constants.set(key, home.storage);
   return home;
 }
 
 /** A home of `id` that a VXM pass with result layout `out` can read, made if there is none. */
-export function requestForPass(context: LowerContext, id: TensorId, out: Layout, outUniform: boolean, origins: readonly number[]): Home {
+export function requestForPass(
+  context: LowerContext,
+  id: TensorId,
+  out: Layout,
+  outUniform: boolean,
+  origins: readonly number[],
+): Home {
   const natural = storedTypeOf(tensorOf(context, id));
   if (isConstant(context, id)) return constantFor(context, id, out, natural);
   const homes = homesOf(context, id);
@@ -49,7 +72,8 @@ export function requestForPass(context: LowerContext, id: TensorId, out: Layout,
   const follow = followLayout(shape, out);
   const uniform = follow.uniform && (outUniform || out.dims.some((digits) => runsAlongLanes(digits)));
   const from = homes.find((home) => home.type === natural) ?? homes[0];
-  if (from === undefined || uniform) return moveTo(context, id, uniform ? -1 : laneDimOf(out), uniform, natural, origins);
+  if (from === undefined || uniform)
+    return moveTo(context, id, uniform ? -1 : laneDimOf(out), uniform, natural, origins);
   const home = newHome(context, name, from.type, follow.own, follow.vectors);
   const repeated = follow.spread.shape.some((size, d) => size !== shape[d]);
   const source: Home = repeated ? { ...from, layout: expandLayout(from.layout, follow.spread.shape) } : from;
@@ -59,7 +83,14 @@ export function requestForPass(context: LowerContext, id: TensorId, out: Layout,
 }
 
 /** Moves `id` into a fresh home with the given lane dimension. */
-export function moveTo(context: LowerContext, id: TensorId, laneDim: number, uniform: boolean, type: StoredType, origins: readonly number[]): Home {
+export function moveTo(
+  context: LowerContext,
+  id: TensorId,
+  laneDim: number,
+  uniform: boolean,
+  type: StoredType,
+  origins: readonly number[],
+): Home {
   const homes = homesOf(context, id);
   const from = homes.find((home) => home.type === type) ?? homes[0];
   if (from === undefined) return materialiseView(context, id, laneDim, uniform, type, origins);
@@ -70,7 +101,14 @@ export function moveTo(context: LowerContext, id: TensorId, laneDim: number, uni
 }
 
 /** A view whose layout algebra failed: the operand is brought to its default layout, the elements are moved one by one. */
-function materialiseView(context: LowerContext, id: TensorId, laneDim: number, uniform: boolean, type: StoredType, origins: readonly number[]): Home {
+function materialiseView(
+  context: LowerContext,
+  id: TensorId,
+  laneDim: number,
+  uniform: boolean,
+  type: StoredType,
+  origins: readonly number[],
+): Home {
   const node = context.producers.get(id);
   invariant(node !== undefined, `tensor ${tensorOf(context, id).name} has no home`);
   const moved = moveThroughView(context, id, origins);
@@ -84,7 +122,16 @@ function moveThroughView(context: LowerContext, id: TensorId, origins: readonly 
   invariant(node !== undefined, "a view has a node");
   const source = node.inputs[0] as TensorId;
   const homes = homesOf(context, source);
-  const from = homes[0] ?? moveTo(context, source, tensorOf(context, source).shape.length - 1, false, storedTypeOf(tensorOf(context, source)), origins);
+  const from =
+    homes[0] ??
+    moveTo(
+      context,
+      source,
+      tensorOf(context, source).shape.length - 1,
+      false,
+      storedTypeOf(tensorOf(context, source)),
+      origins,
+    );
   const shape = tensorOf(context, id).shape;
   const { layout, vectors } = makeLayout(shape, shape.length - 1, context.target.lanes);
   const home = newHome(context, tensorOf(context, id).name, from.type, layout, vectors);
@@ -93,7 +140,14 @@ function moveThroughView(context: LowerContext, id: TensorId, origins: readonly 
 }
 
 /** A home of `id` in stored type `type` that satisfies `fits`; else one with `laneDim` along lanes is made. */
-export function requestRows(context: LowerContext, id: TensorId, type: StoredType, laneDim: number, fits: (layout: Layout) => boolean, origins: readonly number[]): Home {
+export function requestRows(
+  context: LowerContext,
+  id: TensorId,
+  type: StoredType,
+  laneDim: number,
+  fits: (layout: Layout) => boolean,
+  origins: readonly number[],
+): Home {
   const homes = homesOf(context, id).filter((home) => !home.uniform || tensorOf(context, id).shape[laneDim] === 1);
   const exact = homes.find((home) => home.type === type && fits(home.layout));
   if (exact !== undefined) return exact;
@@ -112,7 +166,9 @@ export function requestRows(context: LowerContext, id: TensorId, type: StoredTyp
 
 function narrowed(context: LowerContext, id: TensorId, type: StoredType, origins: readonly number[]): Home {
   const homes = homesOf(context, id);
-  const from = homes[0] ?? moveTo(context, id, tensorOf(context, id).shape.length - 1, false, storedTypeOf(tensorOf(context, id)), origins);
+  const from =
+    homes[0] ??
+    moveTo(context, id, tensorOf(context, id).shape.length - 1, false, storedTypeOf(tensorOf(context, id)), origins);
   if (from.type === type || !(type === "f16" || type === "f32")) return from;
   const cast = castHome(context, id, from, type, origins);
   addHome(context, id, cast);

@@ -20,7 +20,8 @@ export interface UnitPlan {
   readonly consumers: ReadonlyMap<TensorId, readonly GraphNode[]>;
 }
 
-const groupOf = (node: GraphNode): string => (node.op in coreOps ? coreOps[node.op as keyof typeof coreOps].group : "unknown");
+const groupOf = (node: GraphNode): string =>
+  node.op in coreOps ? coreOps[node.op as keyof typeof coreOps].group : "unknown";
 
 /** Elementwise nodes that run on VXM ALUs. */
 export function isElementwise(node: GraphNode): boolean {
@@ -59,7 +60,11 @@ interface Cluster {
 const maxSources = 6;
 
 /** Which clusters a node's operand comes from, seeing through views. */
-function clusterOfTensor(producers: ReadonlyMap<TensorId, GraphNode>, owner: ReadonlyMap<NodeId, number>, id: TensorId): number | undefined {
+function clusterOfTensor(
+  producers: ReadonlyMap<TensorId, GraphNode>,
+  owner: ReadonlyMap<NodeId, number>,
+  id: TensorId,
+): number | undefined {
   let node = producers.get(id);
   while (node !== undefined && isView(node)) node = producers.get(node.inputs[0] as TensorId);
   return node === undefined ? undefined : owner.get(node.id);
@@ -81,7 +86,13 @@ function reaches(clusters: readonly Cluster[], from: number, goal: number): bool
   return false;
 }
 
-export function planUnits(graph: Graph, producers: ReadonlyMap<TensorId, GraphNode>, nodes: readonly GraphNode[], outputs: ReadonlySet<TensorId>, target: Target): UnitPlan {
+export function planUnits(
+  graph: Graph,
+  producers: ReadonlyMap<TensorId, GraphNode>,
+  nodes: readonly GraphNode[],
+  outputs: ReadonlySet<TensorId>,
+  target: Target,
+): UnitPlan {
   const consumers = new Map<TensorId, GraphNode[]>();
   for (const node of nodes) {
     for (const input of node.inputs) {
@@ -100,7 +111,9 @@ export function planUnits(graph: Graph, producers: ReadonlyMap<TensorId, GraphNo
       const cluster = input === null ? undefined : clusterOfTensor(producers, owner, input);
       if (cluster !== undefined) needs.add(cluster);
     }
-    const joined = isElementwise(node) ? joinCluster(graph, producers, clusters, owner, node, needs, target) : undefined;
+    const joined = isElementwise(node)
+      ? joinCluster(graph, producers, clusters, owner, node, needs, target)
+      : undefined;
     if (joined !== undefined) {
       owner.set(node.id, joined);
       continue;
@@ -141,11 +154,17 @@ function joinCluster(
     for (const input of node.inputs) {
       if (input === null) continue;
       const producer = producers.get(input);
-      const inside = producer !== undefined && cluster.depth.has(producer.id) ? cluster.depth.get(producer.id) : undefined;
+      const inside =
+        producer !== undefined && cluster.depth.has(producer.id) ? cluster.depth.get(producer.id) : undefined;
       if (inside !== undefined) depth = Math.max(depth, inside + 1);
       else if (!isScalarConstant(graph, input) && !cluster.sources.has(input)) added.add(input);
     }
-    if (depth > target.vxm.chainDepth - 1 || cluster.sources.size + added.size > maxSources || cluster.nodes.length + 1 > target.vxm.largeAlus.length) continue;
+    if (
+      depth > target.vxm.chainDepth - 1 ||
+      cluster.sources.size + added.size > maxSources ||
+      cluster.nodes.length + 1 > target.vxm.largeAlus.length
+    )
+      continue;
     if ([...needs].some((other) => other !== candidate && reaches(clusters, other, candidate))) continue;
     cluster.nodes.push(node);
     cluster.depth.set(node.id, depth);
@@ -181,14 +200,22 @@ function orderUnits(
   folded.forEach((into, from) => {
     for (const need of clusters[from]?.needs ?? []) needs[into]?.add(folded.get(need) ?? need);
   });
-  const order = levelOrder(clusters.map((_, i) => i).filter((i) => !folded.has(i)), needs);
+  const order = levelOrder(
+    clusters.map((_, i) => i).filter((i) => !folded.has(i)),
+    needs,
+  );
   const unitOf = new Map<NodeId, number>();
   const units = order.map((index, id): Unit => {
     const cluster = clusters[index] as Cluster;
     const feeding = fed.get(index);
     for (const node of cluster.nodes) unitOf.set(node.id, id);
     if (feeding !== undefined) unitOf.set(feeding.matmul.id, id);
-    return { id, kind: unitKind(cluster.nodes[0] as GraphNode), nodes: cluster.nodes, ...(feeding ? { fed: feeding } : {}) };
+    return {
+      id,
+      kind: unitKind(cluster.nodes[0] as GraphNode),
+      nodes: cluster.nodes,
+      ...(feeding ? { fed: feeding } : {}),
+    };
   });
   return { units, unitOf, consumers };
 }

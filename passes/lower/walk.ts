@@ -57,7 +57,8 @@ export function followWalk(walk: VectorWalk, layout: Layout): Int32Array {
   for (let d = 0; d < walk.rank; d++) {
     if (layout.shape[d] === 1) continue;
     const table = offsets[d] as Int32Array;
-    for (let i = 0; i < followed.length; i++) followed[i] = (followed[i] as number) + (table[walk.first[i * walk.rank + d] as number] as number);
+    for (let i = 0; i < followed.length; i++)
+      followed[i] = (followed[i] as number) + (table[walk.first[i * walk.rank + d] as number] as number);
   }
   return followed;
 }
@@ -105,9 +106,18 @@ export function laneRuns(layout: Layout, d: number, limit: number): LaneRun[] {
   const runs: LaneRun[] = [];
   let start = 0;
   for (let i = 1; i <= size; i++) {
-    const joined = i < size && vectors[i] === vectors[start] && lanes[i] === (lanes[start] as number) + (i - start) && i - start < limit;
+    const joined =
+      i < size &&
+      vectors[i] === vectors[start] &&
+      lanes[i] === (lanes[start] as number) + (i - start) &&
+      i - start < limit;
     if (joined) continue;
-    runs.push({ start, length: i - start, vector: vectors[start] as number, lane: layout.lane + (lanes[start] as number) });
+    runs.push({
+      start,
+      length: i - start,
+      vector: vectors[start] as number,
+      lane: layout.lane + (lanes[start] as number),
+    });
     start = i;
   }
   return runs;

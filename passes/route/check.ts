@@ -124,29 +124,21 @@ function playTransfer(
   at(sendable, source, 0).forEach((_, v, list) => {
     list[v] = earliest + v * readyEvery;
   });
-  for (const burst of [...bursts].sort((a, b) => a.start - b.start)) {
-    const link = problem.links[burst.link];
+  for (const { link: index, v, sent, last } of sendsInOrder(problem, bursts)) {
+    const link = problem.links[index];
     if (link === undefined) continue;
-    const { from, to, cyclesPerVector, latency } = link;
-    const last = burst.start + (burst.vectors - 1) * cyclesPerVector + latency;
-    const ready = at(sendable, from, Number.POSITIVE_INFINITY);
-    for (let i = 0; i < burst.vectors; i++) {
-      const v = burst.firstVector + i;
-      const sent = burst.start + i * cyclesPerVector;
-      if (sent < (ready[v] ?? 0)) {
-        const when = Number.isFinite(ready[v]) ? `it can be from ${ready[v]} on` : "it never is there";
-        report(
-          from === source ? "early" : "absent",
-          t,
-          `vector ${v} of transfer ${t} leaves chip ${from} at ${sent}; ${when}`,
-        );
-      }
-      lower(at(arrived, to, Number.POSITIVE_INFINITY), v, sent + latency);
-      const whole = problem.forwarding === "store-and-forward" ? last : sent + latency;
-      if (to !== source) lower(at(sendable, to, Number.POSITIVE_INFINITY), v, whole + problem.forwardCycles);
-      const sends = at(lastSent, from, Number.NEGATIVE_INFINITY);
-      sends[v] = Math.max(sends[v] ?? 0, sent);
+    const { from, to, latency } = link;
+    const ready = at(sendable, from, Number.POSITIVE_INFINITY)[v] ?? 0;
+    if (sent < ready) {
+      const when = Number.isFinite(ready) ? `it can be from ${ready} on` : "it is not there yet";
+      const code = from === source ? "early" : "absent";
+      report(code, t, `vector ${v} of transfer ${t} leaves chip ${from} at ${sent}; ${when}`);
     }
+    lower(at(arrived, to, Number.POSITIVE_INFINITY), v, sent + latency);
+    const whole = (problem.forwarding === "store-and-forward" ? last : sent) + latency;
+    if (to !== source) lower(at(sendable, to, Number.POSITIVE_INFINITY), v, whole + problem.forwardCycles);
+    const sends = at(lastSent, from, Number.NEGATIVE_INFINITY);
+    sends[v] = Math.max(sends[v] ?? 0, sent);
   }
   noteHolds(problem, t, arrived, lastSent, holds);
   let completion = 0;
@@ -157,6 +149,21 @@ function playTransfer(
     for (const time of times) completion = Math.max(completion, time);
   }
   return completion;
+}
+
+type Send = { readonly link: number; readonly v: number; readonly sent: number; readonly last: number };
+
+/** Every vector of the bursts by itself, `last` the sending of the last one of its burst. */
+function sendsInOrder(problem: RouteProblem, bursts: readonly RouteBurst[]): readonly Send[] {
+  const sends = bursts.flatMap(({ link, firstVector, vectors, start }) => {
+    const every = problem.links[link]?.cyclesPerVector ?? 1;
+    const last = start + (vectors - 1) * every;
+    return Array.from(
+      { length: vectors },
+      (_, i): Send => ({ link, v: firstVector + i, sent: start + i * every, last }),
+    );
+  });
+  return sends.sort((a, b) => a.sent - b.sent || a.v - b.v || a.link - b.link);
 }
 
 function lower(list: Float64Array, index: number, value: number): void {

@@ -17,7 +17,7 @@ const mostPasses = 200;
 /** Passes without a better schedule after which it is enough. */
 const patience = 24;
 /** Pieces a transfer is cut into, at most, so that they can take different ways. */
-const mostPieces = [16, 32, 64] as const;
+const mostPieces = [4, 16, 64] as const;
 /** Later departures that are tried for a piece that finds no room on its way. */
 const mostDepartures = 24;
 

@@ -8,11 +8,16 @@ import { addBuffer, type Buffer, bytesOfStorage, columnLoad, type Location, pinK
 
 const hemispheres = ["W", "E"] as const;
 
-/** Columns [0, wide) hold 4-byte data, [wide, narrow) the others. */
+/**
+ * Columns [0, wide) hold 4-byte data, [wide, narrow) the others. The outer ones, as many as one load takes streams from, are left to weights:
+ * a tile load is short but frequent, and would leave no long gaps for bursts of data.
+ */
 export function columnClasses(target: Target): { wide: number; narrow: number; all: number } {
   const all = memColumnsPerHemisphere(target);
-  const wide = Math.max(1, Math.ceil(all * 0.5));
-  return { wide, narrow: Math.min(all, wide + Math.max(2, Math.floor(all * 0.36))), all };
+  const weights = Math.ceil(target.mxm.loadStreamsPerPlane / target.mem.slicesPerColumn);
+  const rest = Math.max(2, all - weights);
+  const wide = Math.max(1, Math.min(rest - 1, Math.ceil(rest * 0.57)));
+  return { wide, narrow: rest, all };
 }
 
 /** Columns in use by storages that are read together with this part: their part of the same number where both are cut alike. */

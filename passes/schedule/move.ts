@@ -5,12 +5,28 @@ import type { Access, GatherJob, PermuteJob } from "../lower/kernel.ts";
 import { bufferOf, candidateLocations, locatePart } from "./locations.ts";
 import type { Placed } from "./place.ts";
 import { type Buffer, laneMapOf, pinKey, type ScheduleState, storageById } from "./state.ts";
-import { addRead, addWrite, chooseStreams, conflictsWithItself, directionTo, emitBurst, newTemplate, placeAt, runsOf, span, takenStream, type TemplateBuilder, tryPlace } from "./template.ts";
+import {
+  addRead,
+  addWrite,
+  chooseStreams,
+  conflictsWithItself,
+  directionTo,
+  emitBurst,
+  newTemplate,
+  placeAt,
+  runsOf,
+  type TemplateBuilder,
+  takenStream,
+  tryPlace,
+} from "./template.ts";
 import { separateSources, sideOf } from "./vxm.ts";
 
 const pieceLimit = 256;
 
-const slice = (access: Access, from: number, to: number): Access => ({ storage: access.storage, vectors: access.vectors.subarray(from, to) });
+const slice = (access: Access, from: number, to: number): Access => ({
+  storage: access.storage,
+  vectors: access.vectors.subarray(from, to),
+});
 
 /** Positions at which any access changes its part, at most `pieceLimit` apart. */
 function borders(state: ScheduleState, accesses: readonly Access[]): number[] {
@@ -36,8 +52,10 @@ function outBuffer(state: ScheduleState, out: Access, avoid: readonly Buffer[]):
   const pinned = state.pinned.get(pinKey(out.storage, part));
   if (pinned !== undefined) return locatePart(state, storage, part, 0, pinned);
   const candidates = candidateLocations(state, storage, part, state.side[storage.id]);
-  const columnOf = (buffer: Buffer): string => `${buffer.hemisphere}${Math.floor((buffer.slices[0] as number) / state.target.mem.slicesPerColumn)}`;
-  const location = candidates.find((c) => !avoid.some((buffer) => columnOf(buffer) === `${c.hemisphere}${c.column}`)) ?? candidates[0];
+  const columnOf = (buffer: Buffer): string =>
+    `${buffer.hemisphere}${Math.floor((buffer.slices[0] as number) / state.target.mem.slicesPerColumn)}`;
+  const location =
+    candidates.find((c) => !avoid.some((buffer) => columnOf(buffer) === `${c.hemisphere}${c.column}`)) ?? candidates[0];
   invariant(location !== undefined, "there are columns for every width");
   return locatePart(state, storage, part, 0, location);
 }
@@ -82,7 +100,8 @@ function addPermuted(builder: TemplateBuilder, access: Access, map: Int16Array, 
   const unitChoice = builder.choices.length - 1;
   const out = chooseStreams(builder, inward, read.bytes, border, issue + target.sxm.latency.permute, count);
   builder.emits.push((start, taken) => {
-    const index = ((builder.choices[unitChoice]?.options[taken[unitChoice] as number] ?? [])[0] as number) - resources.sxm(side, 0);
+    const index =
+      ((builder.choices[unitChoice]?.options[taken[unitChoice] as number] ?? [])[0] as number) - resources.sxm(side, 0);
     emitBurst(
       state,
       { kind: "sxm", hemisphere: side, index },
@@ -114,12 +133,28 @@ function place(builder: TemplateBuilder): void {
 function permuteAlone(state: ScheduleState, job: PermuteJob): void {
   const only = job.pieces[0];
   invariant(only !== undefined && only.map !== null, "a lone piece is permuted");
-  const source = bufferOf(state, only.access.storage, (runsOf(state, only.access)[0] as { part: number }).part, undefined);
+  const source = bufferOf(
+    state,
+    only.access.storage,
+    (runsOf(state, only.access)[0] as { part: number }).part,
+    undefined,
+  );
   const buffer = outBuffer(state, job.out, [source]);
   const builder = newTemplate(state);
   const border = sxmColumn(state.target, source.hemisphere);
   const permuted = addPermuted(builder, only.access, only.map, border, 0);
-  addWrite(builder, job.out.storage, job.out.vectors, buffer, buffer.slices.map((_, i) => i), border, permuted.direction, permuted.choice, 0, 1);
+  addWrite(
+    builder,
+    job.out.storage,
+    job.out.vectors,
+    buffer,
+    buffer.slices.map((_, i) => i),
+    border,
+    permuted.direction,
+    permuted.choice,
+    0,
+    1,
+  );
   place(builder);
 }
 
@@ -127,7 +162,9 @@ function permuteAlone(state: ScheduleState, job: PermuteJob): void {
 function permuteMerged(state: ScheduleState, job: PermuteJob): void {
   const { target, resources } = state;
   const column = vxmColumn(target);
-  const sources = job.pieces.map((piece) => bufferOf(state, piece.access.storage, (runsOf(state, piece.access)[0] as { part: number }).part, undefined));
+  const sources = job.pieces.map((piece) =>
+    bufferOf(state, piece.access.storage, (runsOf(state, piece.access)[0] as { part: number }).part, undefined),
+  );
   const buffer = outBuffer(state, job.out, sources);
   const builder = newTemplate(state);
   const count = job.out.vectors.length;
@@ -151,13 +188,32 @@ function permuteMerged(state: ScheduleState, job: PermuteJob): void {
   const done = ops * latency;
   const direction = directionTo(state, column, buffer);
   const out = chooseStreams(builder, direction, buffer.slices.length, column, done, count);
-  addWrite(builder, job.out.storage, job.out.vectors, buffer, buffer.slices.map((_, i) => i), column, direction, out, done, 1);
+  addWrite(
+    builder,
+    job.out.storage,
+    job.out.vectors,
+    buffer,
+    buffer.slices.map((_, i) => i),
+    column,
+    direction,
+    out,
+    done,
+    1,
+  );
   builder.emits.push((start, taken) => {
-    const aluOf = (i: number): number => ((builder.choices[alus[i] as number]?.options[taken[alus[i] as number] as number] ?? [])[0] as number) - resources.alu(0);
+    const aluOf = (i: number): number =>
+      ((builder.choices[alus[i] as number]?.options[taken[alus[i] as number] as number] ?? [])[0] as number) -
+      resources.alu(0);
     for (let i = 0; i < ops; i++) {
       const operand = (s: number) => {
         const from = streams[s] as Permuted;
-        return { kind: "stream", stream: takenStream(builder, from.choice, taken, from.direction), direction: from.direction, type, delay: i * latency } as const;
+        return {
+          kind: "stream",
+          stream: takenStream(builder, from.choice, taken, from.direction),
+          direction: from.direction,
+          type,
+          delay: i * latency,
+        } as const;
       };
       emitBurst(
         state,
@@ -172,7 +228,10 @@ function permuteMerged(state: ScheduleState, job: PermuteJob): void {
           b: operand(i + 1),
           c: { kind: "none" },
           reset: 0,
-          output: i === ops - 1 ? { kind: "stream", stream: takenStream(builder, out, taken, direction), direction, type } : { kind: "none" },
+          output:
+            i === ops - 1
+              ? { kind: "stream", stream: takenStream(builder, out, taken, direction), direction, type }
+              : { kind: "none" },
         },
       );
     }
@@ -183,7 +242,12 @@ function permuteMerged(state: ScheduleState, job: PermuteJob): void {
 export function scheduleGather(state: ScheduleState, jobs: readonly GatherJob[]): void {
   for (const job of jobs) {
     const cuts = borders(state, [job.index, job.out]);
-    for (let i = 0; i + 1 < cuts.length; i++) gatherPiece(state, { ...job, index: slice(job.index, cuts[i] as number, cuts[i + 1] as number), out: slice(job.out, cuts[i] as number, cuts[i + 1] as number) });
+    for (let i = 0; i + 1 < cuts.length; i++)
+      gatherPiece(state, {
+        ...job,
+        index: slice(job.index, cuts[i] as number, cuts[i + 1] as number),
+        out: slice(job.out, cuts[i] as number, cuts[i + 1] as number),
+      });
   }
 }
 
@@ -211,7 +275,18 @@ function gatherPiece(state: ScheduleState, job: GatherJob): void {
   const ready = state.ready[job.table] as Int32Array;
   const rows = Math.max(...Array.from({ length: job.limit }, (_, i) => ready[job.base + i * job.scale] as number));
   builder.earliest = Math.max(builder.earliest, rows);
-  addWrite(builder, job.out.storage, job.out.vectors, buffer, buffer.slices.map((_, i) => i), column, direction, out, latency, 1);
+  addWrite(
+    builder,
+    job.out.storage,
+    job.out.vectors,
+    buffer,
+    buffer.slices.map((_, i) => i),
+    column,
+    direction,
+    out,
+    latency,
+    1,
+  );
   builder.emits.push((start, taken) => {
     table.lastRead = Math.max(table.lastRead, start + count - 1);
     const mapStream = takenStream(builder, map.choice, taken, mapDirection);
@@ -220,12 +295,22 @@ function gatherPiece(state: ScheduleState, job: GatherJob): void {
       emitBurst(
         state,
         { kind: "memRead", hemisphere: table.hemisphere, slice: slot },
-        { op: "gather", cycle: start, count, period: 1, address: job.base - part * partVectors, scale: job.scale, limit: job.limit, map: mapStream, mapDirection, stream: stream + b, direction },
+        {
+          op: "gather",
+          cycle: start,
+          count,
+          period: 1,
+          address: job.base - part * partVectors,
+          scale: job.scale,
+          limit: job.limit,
+          map: mapStream,
+          mapDirection,
+          stream: stream + b,
+          direction,
+        },
         table.id,
       );
     });
   });
   place(builder);
 }
-
-export { span };

@@ -109,7 +109,7 @@ function tileBuffer(state: ScheduleState, content: TileContent, rows: number, he
   const columns = Math.ceil(content.stripes / perColumn);
   const { narrow, all } = columnClasses(state.target);
   const words = content.kind === "fill" ? 1 : Math.ceil(rows / content.stripes);
-  const cost = (column: number, bank: number): number => columnLoad(state, hemisphere, column, bank) + (column < narrow ? 8 * words : 0);
+  const cost = (column: number, bank: number): number => columnLoad(state, hemisphere, column, bank) + (column < narrow ? (state.weights === "apart" ? 1e9 : 8 * words) : 0);
   const bankCost = (bank: number): { chosen: number[]; total: number } => {
     const order = Array.from({ length: all }, (_, c) => c).sort((a, b) => cost(a, bank) - cost(b, bank) || b - a);
     const chosen = order.slice(0, columns).sort((a, b) => a - b);

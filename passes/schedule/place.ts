@@ -31,18 +31,26 @@ export interface Reservations {
   readonly timelines: Timeline[];
 }
 
-export const newReservations = (resources: number): Reservations => ({ timelines: Array.from({ length: resources }, newTimeline) });
+export const newReservations = (resources: number): Reservations => ({
+  timelines: Array.from({ length: resources }, newTimeline),
+});
 
 const searchLimit = 1_000_000;
 
 /** Earliest start >= `from`; undefined if it would be >= `before`. */
-export function findStart(reservations: Reservations, template: Template, from: number, before = Number.POSITIVE_INFINITY): Placed | undefined {
+export function findStart(
+  reservations: Reservations,
+  template: Template,
+  from: number,
+  before = Number.POSITIVE_INFINITY,
+): Placed | undefined {
   const { timelines } = reservations;
   let start = from;
   for (let round = 0; round < searchLimit; round++) {
     if (start >= before) return undefined;
     let moved = start;
-    for (const need of template.needs) moved = Math.max(moved, nextFree(timelines[need.resource] as Timeline, moved + need.at, need.length) - need.at);
+    for (const need of template.needs)
+      moved = Math.max(moved, nextFree(timelines[need.resource] as Timeline, moved + need.at, need.length) - need.at);
     if (moved > start) {
       start = moved;
       continue;
@@ -65,7 +73,8 @@ function takeChoices(timelines: readonly Timeline[], choices: readonly Choice[],
       const option = choice.options[o] as readonly number[];
       if (clashes(choices, taken, c, option)) continue;
       let free = start + choice.at;
-      for (const resource of option) free = Math.max(free, nextFree(timelines[resource] as Timeline, free, choice.length));
+      for (const resource of option)
+        free = Math.max(free, nextFree(timelines[resource] as Timeline, free, choice.length));
       if (free === start + choice.at) found = o;
       else earliest = Math.min(earliest, free - choice.at);
     }
@@ -91,7 +100,8 @@ function clashes(choices: readonly Choice[], taken: readonly number[], c: number
 }
 
 export function commit(reservations: Reservations, template: Template, placed: Placed): void {
-  for (const need of template.needs) reserve(reservations.timelines[need.resource] as Timeline, placed.start + need.at, need.length);
+  for (const need of template.needs)
+    reserve(reservations.timelines[need.resource] as Timeline, placed.start + need.at, need.length);
   template.choices.forEach((choice, c) => {
     for (const resource of choice.options[placed.taken[c] as number] as readonly number[]) {
       reserve(reservations.timelines[resource] as Timeline, placed.start + choice.at, choice.length);

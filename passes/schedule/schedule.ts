@@ -1,9 +1,10 @@
 // Schedules the kernels of one block on one chip, in order, each at the earliest cycle its data and the reservation tables allow.
+import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { Target } from "../../ir/target/target.ts";
 import type { Kernel, KernelProgram, StorageId } from "../lower/kernel.ts";
 import { scheduleGather, schedulePermute } from "./move.ts";
 import { scheduleMatmul } from "./mxm.ts";
-import { type Location, newScheduleState, plainTuning, type ScheduleState, type Tuning } from "./state.ts";
+import { type Location, newScheduleState, plainTuning, type ScheduleState, type Tuning, type WeightColumns } from "./state.ts";
 import { scheduleSpread, scheduleTranspose } from "./transpose.ts";
 import { scheduleVxmPass } from "./vxm.ts";
 
@@ -55,26 +56,35 @@ export interface BlockSchedule {
 }
 
 /** Bursts that may be placed in search of a shorter schedule; the number of tries follows from it, so it never depends on the machine. */
-const searchBudget = 160_000;
+const searchBudget = 40_000;
 const mostTries = 24;
 
 const tunings: readonly Tuning[] = Array.from({ length: mostTries }, (_, i): Tuning => (i === 0 ? plainTuning : { leastLoad: [16, 64, 1, 128][i % 4] as number, candidates: i % 3 === 0 ? 16 : 8, noise: i < 4 ? 0 : [48, 128, 400][i % 3] as number, seed: i }));
 
-/** The shortest schedule that the settings within the budget give. */
-export function scheduleBlock(target: Target, program: KernelProgram, pinned: ReadonlyMap<string, Location>): BlockSchedule {
-  let best = scheduleOnce(target, program, pinned, plainTuning);
-  const tries = Math.min(mostTries, Math.floor(searchBudget / Math.max(1, best.state.bursts.length)));
-  for (let i = 1; i < tries; i++) {
-    const other = scheduleOnce(target, program, pinned, tunings[i] as Tuning);
-    if (other.state.end < best.state.end) best = other;
+export interface ScheduleOptions {
+  readonly weights: WeightColumns;
+  /** Multiplies the search budget; 0 takes the first schedule. */
+  readonly effort: number;
+}
+
+/** The shortest schedule that the settings within the budget give; settings that get stuck do not count. */
+export function scheduleBlock(target: Target, program: KernelProgram, pinned: ReadonlyMap<string, Location>, options: ScheduleOptions): BlockSchedule {
+  let best: BlockSchedule | undefined;
+  let tries = 1;
+  for (let i = 0; i < mostTries && (i < tries || best === undefined); i++) {
+    const found = scheduleOnce(target, program, pinned, options.weights, tunings[i] as Tuning);
+    tries = Math.max(tries, Math.min(mostTries, Math.floor((searchBudget * options.effort) / Math.max(1, found.state.bursts.length))));
+    if (!found.state.stuck && (best === undefined || found.state.end < best.state.end)) best = found;
   }
+  invariant(best !== undefined, "some setting gives a schedule");
   return best;
 }
 
-function scheduleOnce(target: Target, program: KernelProgram, pinned: ReadonlyMap<string, Location>, tuning: Tuning): BlockSchedule {
-  const state = newScheduleState(target, program.storages, togetherOf(program.kernels), pinned, tuning);
+function scheduleOnce(target: Target, program: KernelProgram, pinned: ReadonlyMap<string, Location>, weights: WeightColumns, tuning: Tuning): BlockSchedule {
+  const state = newScheduleState(target, program.storages, togetherOf(program.kernels), pinned, weights, tuning);
   const notes: { kernel: string; origins: readonly number[] }[] = [];
   for (const kernel of program.kernels) {
+    if (state.stuck) break;
     state.note = notes.length;
     notes.push({ kernel: kernel.name, origins: kernel.origins });
     switch (kernel.kind) {

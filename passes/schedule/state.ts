@@ -77,8 +77,12 @@ export interface Tuning {
 
 export const plainTuning: Tuning = { leastLoad: 1, candidates: 8, noise: 0, seed: 0 };
 
+/** Where weight tiles may stand: in the outer columns only, so that data bursts find gaps, or in all columns. */
+export type WeightColumns = "apart" | "spread";
+
 export interface ScheduleState {
   readonly target: Target;
+  readonly weights: WeightColumns;
   readonly tuning: Tuning;
   readonly resources: ResourceMap;
   readonly reservations: Reservations;
@@ -102,6 +106,8 @@ export interface ScheduleState {
   /** Fixed locations of border storages (by storage id and part). */
   readonly pinned: ReadonlyMap<string, Location>;
   note: number;
+  /** Columns were chosen so that some pass reads and writes one place in the same cycles: the schedule is of no use. */
+  stuck: boolean;
   /** Cycle after the last use of anything. */
   end: number;
 }
@@ -110,10 +116,11 @@ export const bytesOfStorage = (storage: Storage): number => storedTypes[storage.
 export const partCount = (storage: Storage): number => Math.max(1, Math.ceil(storage.vectors / storage.partVectors));
 export const pinKey = (storage: StorageId, part: number): string => `${storage}:${part}`;
 
-export function newScheduleState(target: Target, storages: readonly Storage[], together: ReadonlyMap<StorageId, ReadonlySet<StorageId>>, pinned: ReadonlyMap<string, Location>, tuning: Tuning = plainTuning): ScheduleState {
+export function newScheduleState(target: Target, storages: readonly Storage[], together: ReadonlyMap<StorageId, ReadonlySet<StorageId>>, pinned: ReadonlyMap<string, Location>, weights: WeightColumns, tuning: Tuning = plainTuning): ScheduleState {
   const resources = mapResources(target);
   const state: ScheduleState = {
     target,
+    weights,
     tuning,
     resources,
     reservations: newReservations(resources.count),
@@ -131,6 +138,7 @@ export function newScheduleState(target: Target, storages: readonly Storage[], t
     laneMapIndex: new Map(),
     pinned,
     note: 0,
+    stuck: false,
     end: 0,
   };
   for (const storage of storages) addStorageState(state, storage);

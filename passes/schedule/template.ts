@@ -3,7 +3,7 @@
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { Instruction, InstructionOf, Mnemonic } from "../../ir/machine/isa.ts";
 import type { Unit } from "../../ir/machine/program.ts";
-import { diagonal, type Direction, type Hemisphere, memColumn } from "../../ir/target/geometry.ts";
+import { type Direction, diagonal, type Hemisphere, memColumn } from "../../ir/target/geometry.ts";
 import type { Access, StorageId } from "../lower/kernel.ts";
 import { bufferOf } from "./locations.ts";
 import type { Choice, Need, Placed, Template } from "./place.ts";
@@ -21,7 +21,13 @@ export interface TemplateBuilder extends Template {
   earliest: number;
 }
 
-export const newTemplate = (state: ScheduleState): TemplateBuilder => ({ state, needs: [], choices: [], emits: [], earliest: 0 });
+export const newTemplate = (state: ScheduleState): TemplateBuilder => ({
+  state,
+  needs: [],
+  choices: [],
+  emits: [],
+  earliest: 0,
+});
 
 /** A strided run of an access inside one part. */
 export interface Run {
@@ -64,17 +70,31 @@ export function emitBurst(state: ScheduleState, unit: Unit, instruction: BareIns
 }
 
 /** A choice of an aligned group of `bytes` streams for `length` cycles, passing `column` at offset `at`. */
-export function chooseStreams(builder: TemplateBuilder, direction: Direction, bytes: number, column: number, at: number, length: number, high = false): number {
+export function chooseStreams(
+  builder: TemplateBuilder,
+  direction: Direction,
+  bytes: number,
+  column: number,
+  at: number,
+  length: number,
+  high = false,
+): number {
   const { target, resources } = builder.state;
   const options: number[][] = [];
-  for (let base = 0; base + bytes <= target.streamsPerDirection; base += bytes) options.push(Array.from({ length: bytes }, (_, i) => resources.stream(direction, base + i)));
+  for (let base = 0; base + bytes <= target.streamsPerDirection; base += bytes)
+    options.push(Array.from({ length: bytes }, (_, i) => resources.stream(direction, base + i)));
   if (high) options.reverse();
   builder.choices.push({ options, at: diagonal(direction, at, column), length });
   return builder.choices.length - 1;
 }
 
 /** First stream of the group taken for a choice made by `chooseStreams`. */
-export function takenStream(builder: TemplateBuilder, choice: number, taken: readonly number[], direction: Direction): number {
+export function takenStream(
+  builder: TemplateBuilder,
+  choice: number,
+  taken: readonly number[],
+  direction: Direction,
+): number {
   const option = builder.choices[choice]?.options[taken[choice] as number];
   return (option?.[0] as number) - builder.state.resources.stream(direction, 0);
 }
@@ -120,17 +140,40 @@ export function addRead(
       buffer.lastRead = Math.max(buffer.lastRead, cycle + span(run.count, period) - 1);
       wanted.forEach((plane, b) => {
         const unit: Unit = { kind: "memRead", hemisphere: buffer.hemisphere, slice: buffer.slices[plane] as number };
-        emitBurst(state, unit, { op: "read", cycle, count: run.count, period: run.count > 1 ? period : 1, address: run.vector, stride: run.stride, stream: stream + b, direction }, buffer.id);
+        emitBurst(
+          state,
+          unit,
+          {
+            op: "read",
+            cycle,
+            count: run.count,
+            period: run.count > 1 ? period : 1,
+            address: run.vector,
+            stride: run.stride,
+            stream: stream + b,
+            direction,
+          },
+          buffer.id,
+        );
       });
     });
     for (let i = 0; i < run.count; i++) {
-      builder.earliest = Math.max(builder.earliest, (ready[access.vectors[run.at + i] as number] as number) - issue - i * period);
+      builder.earliest = Math.max(
+        builder.earliest,
+        (ready[access.vectors[run.at + i] as number] as number) - issue - i * period,
+      );
     }
   }
   return { direction, choice, bytes };
 }
 
-function addReadNeeds(builder: TemplateBuilder, buffer: Buffer, planes: readonly number[], at: number, length: number): void {
+function addReadNeeds(
+  builder: TemplateBuilder,
+  buffer: Buffer,
+  planes: readonly number[],
+  at: number,
+  length: number,
+): void {
   const { resources } = builder.state;
   for (const plane of planes) {
     const slice = buffer.slices[plane] as number;
@@ -140,7 +183,11 @@ function addReadNeeds(builder: TemplateBuilder, buffer: Buffer, planes: readonly
 }
 
 /** Direction from a column to a buffer; at the same column either does. */
-export function directionTo(state: ScheduleState, column: number, buffer: Pick<Buffer, "hemisphere" | "slices">): Direction {
+export function directionTo(
+  state: ScheduleState,
+  column: number,
+  buffer: Pick<Buffer, "hemisphere" | "slices">,
+): Direction {
   return memColumn(state.target, buffer.hemisphere, buffer.slices[0] as number) < column ? "W" : "E";
 }
 
@@ -185,7 +232,21 @@ export function addWrite(
       planes.forEach((plane, i) => {
         const unit: Unit = { kind: "memWrite", hemisphere: buffer.hemisphere, slice: buffer.slices[plane] as number };
         const offset = planes.length === buffer.slices.length ? i : 0;
-        emitBurst(state, unit, { op: "write", cycle, count: run.count, period: run.count > 1 ? period : 1, address: run.vector, stride: run.stride, stream: stream + offset, direction }, buffer.id);
+        emitBurst(
+          state,
+          unit,
+          {
+            op: "write",
+            cycle,
+            count: run.count,
+            period: run.count > 1 ? period : 1,
+            address: run.vector,
+            stride: run.stride,
+            stream: stream + offset,
+            direction,
+          },
+          buffer.id,
+        );
       });
     });
   }

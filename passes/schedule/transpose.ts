@@ -5,9 +5,27 @@ import { mxmColumn, planeHemisphere } from "../../ir/target/geometry.ts";
 import type { Access, EwPass, RowWindow, SpreadJob, StorageId, TransposeJob } from "../lower/kernel.ts";
 import { bufferOf, candidateLocations, locatePart } from "./locations.ts";
 import { addActivation, addEmission, busyUntil, install, placePackedLoad } from "./mxm.ts";
-import { addStorageState, type Buffer, bytesOfStorage, pinKey, type ScheduleState, storageById, type TileContent } from "./state.ts";
+import {
+  addStorageState,
+  type Buffer,
+  bytesOfStorage,
+  pinKey,
+  type ScheduleState,
+  storageById,
+  type TileContent,
+} from "./state.ts";
+import {
+  addRead,
+  addWrite,
+  conflictsWithItself,
+  emitBurst,
+  newTemplate,
+  placeAt,
+  type TemplateBuilder,
+  takenStream,
+  tryPlace,
+} from "./template.ts";
 import { scheduleVxmPass } from "./vxm.ts";
-import { addRead, addWrite, conflictsWithItself, emitBurst, newTemplate, placeAt, takenStream, type TemplateBuilder, tryPlace } from "./template.ts";
 
 /** Copies one lane into all: byte planes stream past a tile whose first column is ones. */
 export function scheduleSpread(state: ScheduleState, jobs: readonly SpreadJob[]): void {
@@ -19,10 +37,17 @@ export function scheduleSpread(state: ScheduleState, jobs: readonly SpreadJob[])
     for (let from = 0; from < count; ) {
       let to = from + 1;
       const part = (access: Access, i: number, per: number): number => Math.floor((access.vectors[i] as number) / per);
-      while (to < count && to - from < state.target.mxm.accumulators && part(job.source, to, source.partVectors) === part(job.source, from, source.partVectors) && part(job.out, to, out.partVectors) === part(job.out, from, out.partVectors)) to++;
+      while (
+        to < count &&
+        to - from < state.target.mxm.accumulators &&
+        part(job.source, to, source.partVectors) === part(job.source, from, source.partVectors) &&
+        part(job.out, to, out.partVectors) === part(job.out, from, out.partVectors)
+      )
+        to++;
       const piece = { source: sliceAccess(job.source, from, to), lane: job.lane, out: sliceAccess(job.out, from, to) };
       const detour = detourFor(state, piece.source, piece.out);
-      for (const { planes, byte } of planeTurns(state, bytes)) spreadSide(state, detour === undefined ? piece : { ...piece, out: detour }, planes, byte);
+      for (const { planes, byte } of planeTurns(state, bytes))
+        spreadSide(state, detour === undefined ? piece : { ...piece, out: detour }, planes, byte);
       if (detour !== undefined) scheduleVxmPass(state, movePass(detour, piece.out));
       from = to;
     }
@@ -33,15 +58,29 @@ export function scheduleSpread(state: ScheduleState, jobs: readonly SpreadJob[])
 function detourFor(state: ScheduleState, source: Access, out: Access): Access | undefined {
   const target = storageById(state, out.storage);
   const part = Math.floor((out.vectors[0] as number) / target.partVectors);
-  const columnOf = (buffer: Pick<Buffer, "hemisphere" | "slices">): string => `${buffer.hemisphere}${Math.floor((buffer.slices[0] as number) / state.target.mem.slicesPerColumn)}`;
+  const columnOf = (buffer: Pick<Buffer, "hemisphere" | "slices">): string =>
+    `${buffer.hemisphere}${Math.floor((buffer.slices[0] as number) / state.target.mem.slicesPerColumn)}`;
   const pinned = state.pinned.get(pinKey(out.storage, part));
   const buffer = state.parts[out.storage]?.[part]?.buffers[0];
-  const place = buffer !== undefined ? columnOf(buffer) : pinned === undefined ? undefined : `${pinned.hemisphere}${pinned.column}`;
+  const place =
+    buffer !== undefined ? columnOf(buffer) : pinned === undefined ? undefined : `${pinned.hemisphere}${pinned.column}`;
   const from = storageById(state, source.storage);
-  if (place === undefined || place !== columnOf(bufferOf(state, source.storage, Math.floor((source.vectors[0] as number) / from.partVectors), undefined))) return undefined;
+  if (
+    place === undefined ||
+    place !==
+      columnOf(bufferOf(state, source.storage, Math.floor((source.vectors[0] as number) / from.partVectors), undefined))
+  )
+    return undefined;
   const id = state.storages.length as StorageId;
   const count = out.vectors.length;
-  addStorageState(state, { id, name: `${target.name}.detour`, type: target.type, vectors: count, partVectors: count, replicated: false });
+  addStorageState(state, {
+    id,
+    name: `${target.name}.detour`,
+    type: target.type,
+    vectors: count,
+    partVectors: count,
+    replicated: false,
+  });
   (state.together as Map<StorageId, ReadonlySet<StorageId>>).set(id, new Set([source.storage, out.storage]));
   return { storage: id, vectors: Int32Array.from({ length: count }, (_, i) => i) };
 }
@@ -53,11 +92,16 @@ const movePass = (source: Access, out: Access): EwPass => ({
   sinks: [{ op: 0, access: out, every: 1 }],
 });
 
-const sliceAccess = (access: Access, from: number, to: number): Access => ({ storage: access.storage, vectors: access.vectors.subarray(from, to) });
+const sliceAccess = (access: Access, from: number, to: number): Access => ({
+  storage: access.storage,
+  vectors: access.vectors.subarray(from, to),
+});
 
 /** Which planes take which byte planes: both of the less busy hemisphere first. */
 function planeTurns(state: ScheduleState, bytes: number): { planes: number[]; byte: number }[] {
-  const byBusy = sides(state).sort((a, b) => busyUntil(state, a) - busyUntil(state, b) || (a[0] as number) - (b[0] as number));
+  const byBusy = sides(state).sort(
+    (a, b) => busyUntil(state, a) - busyUntil(state, b) || (a[0] as number) - (b[0] as number),
+  );
   const turns: { planes: number[]; byte: number }[] = [];
   for (let byte = 0; byte < bytes; ) {
     const side = byBusy[turns.length % byBusy.length] as number[];
@@ -72,7 +116,9 @@ function spreadSide(state: ScheduleState, job: SpreadJob, planes: readonly numbe
   const lanes = state.target.mxm.modes.int8?.tileN ?? state.target.lanes;
   const stripes = Math.min(state.target.streamsPerDirection, state.target.mxm.loadStreamsPerPlane);
   const content: TileContent = { kind: "fill", bits: 1, k: 1, mode: "int8", stripes };
-  const loaded = planes.map((plane) => placePackedLoad(state, "int8", content, plane, 0, lanes, 1, state.engines[plane]?.loadFree ?? 0));
+  const loaded = planes.map((plane) =>
+    placePackedLoad(state, "int8", content, plane, 0, lanes, 1, state.engines[plane]?.loadFree ?? 0),
+  );
   const from = Math.max(...planes.map((plane, i) => install(state, "int8", planes, plane, loaded[i] as number)));
   const moving = { access: job.source, lane: job.lane, k: 1 };
   placeBytes(state, moving, job.out, planes, byte, from, job.source.vectors.length);
@@ -83,7 +129,15 @@ function identityStorage(state: ScheduleState): StorageId {
   if (known !== undefined) return known.id;
   const lanes = state.target.mxm.modes.int8?.tileK ?? state.target.lanes;
   const id = state.storages.length as StorageId;
-  addStorageState(state, { id, name: "identity", type: "i8", vectors: lanes, partVectors: lanes, replicated: true, content: { kind: "identity" } });
+  addStorageState(state, {
+    id,
+    name: "identity",
+    type: "i8",
+    vectors: lanes,
+    partVectors: lanes,
+    replicated: true,
+    content: { kind: "identity" },
+  });
   return id;
 }
 
@@ -103,7 +157,9 @@ function partRanges(state: ScheduleState, job: TransposeJob): { from: number; to
   const ranges: { from: number; to: number }[] = [];
   let from = 0;
   for (let i = 1; i <= job.k; i++) {
-    const cut = i === job.k || Math.floor((job.out.vectors[i] as number) / per) !== Math.floor((job.out.vectors[from] as number) / per);
+    const cut =
+      i === job.k ||
+      Math.floor((job.out.vectors[i] as number) / per) !== Math.floor((job.out.vectors[from] as number) / per);
     if (!cut) continue;
     ranges.push({ from, to: i });
     from = i;
@@ -130,14 +186,39 @@ function scheduleSide(state: ScheduleState, job: TransposeJob, planes: readonly 
   load.emits.push((start, taken) => {
     const stream = takenStream(load, plan.choice, taken, hemisphere);
     planes.forEach((plane, i) => {
-      emitBurst(state, { kind: "mxmLoad", plane }, { op: "lw", cycle: start, count: rows, period: 1, mode: "int8", format: "planar", stream: stream + i, streams: 1, row: job.row, rows, lane: job.lane, k: job.k, clear: true });
+      emitBurst(
+        state,
+        { kind: "mxmLoad", plane },
+        {
+          op: "lw",
+          cycle: start,
+          count: rows,
+          period: 1,
+          mode: "int8",
+          format: "planar",
+          stream: stream + i,
+          streams: 1,
+          row: job.row,
+          rows,
+          lane: job.lane,
+          k: job.k,
+          clear: true,
+        },
+      );
     });
   });
   placeAt(load, placedLoad);
   const from = Math.max(...planes.map((plane) => install(state, "int8", planes, plane, placedLoad.start + rows - 1)));
   for (const range of partRanges(state, job)) {
     const count = range.to - range.from;
-    const identity = { access: { storage: identityStorage(state), vectors: Int32Array.from({ length: count }, (_, i) => range.from + i) }, lane: 0, k: job.k };
+    const identity = {
+      access: {
+        storage: identityStorage(state),
+        vectors: Int32Array.from({ length: count }, (_, i) => range.from + i),
+      },
+      lane: 0,
+      k: job.k,
+    };
     const start = Math.max(from, ...planes.map((plane) => (state.engines[plane]?.lastActivate ?? 0) + 1));
     placeBytes(state, identity, sliceAccess(job.out, range.from, range.to), planes, byte, start, count);
   }
@@ -147,16 +228,30 @@ function scheduleSide(state: ScheduleState, job: TransposeJob, planes: readonly 
  * Streams moving vectors past tiles that are installed in the planes and writes the low byte of plane i's sums as byte plane byte + i. A moving
  * storage of one byte plane is shared by the planes; of several, each plane gets its own.
  */
-function placeBytes(state: ScheduleState, moving: RowWindow, target: Access, planes: readonly number[], byte: number, from: number, count: number): void {
+function placeBytes(
+  state: ScheduleState,
+  moving: RowWindow,
+  target: Access,
+  planes: readonly number[],
+  byte: number,
+  from: number,
+  count: number,
+): void {
   const out = storageById(state, target.storage);
   const part = Math.floor((target.vectors[0] as number) / out.partVectors);
   let buffer = state.parts[out.id]?.[part]?.buffers[0];
   if (buffer === undefined) {
     const moved = storageById(state, moving.access.storage);
-    const source = moved.content?.kind === "identity" ? undefined : bufferOf(state, moved.id, Math.floor((moving.access.vectors[0] as number) / moved.partVectors), undefined);
+    const source =
+      moved.content?.kind === "identity"
+        ? undefined
+        : bufferOf(state, moved.id, Math.floor((moving.access.vectors[0] as number) / moved.partVectors), undefined);
     const candidates = candidateLocations(state, out, part, state.side[out.id]);
-    const column = source === undefined ? -1 : Math.floor((source.slices[0] as number) / state.target.mem.slicesPerColumn);
-    const location = candidates.find((c) => source === undefined || c.hemisphere !== source.hemisphere || c.column !== column) ?? candidates[0];
+    const column =
+      source === undefined ? -1 : Math.floor((source.slices[0] as number) / state.target.mem.slicesPerColumn);
+    const location =
+      candidates.find((c) => source === undefined || c.hemisphere !== source.hemisphere || c.column !== column) ??
+      candidates[0];
     invariant(location !== undefined, "there are columns for every width");
     buffer = locatePart(state, out, part, 0, state.pinned.get(pinKey(out.id, part)) ?? location);
   }
@@ -165,10 +260,19 @@ function placeBytes(state: ScheduleState, moving: RowWindow, target: Access, pla
   const placed = tryPlace(builder, from);
   invariant(placed !== undefined, "a byte product can be placed");
   placeAt(builder, placed);
-  for (const plane of planes) (state.engines[plane] as { lastActivate: number }).lastActivate = placed.start + count - 1;
+  for (const plane of planes)
+    (state.engines[plane] as { lastActivate: number }).lastActivate = placed.start + count - 1;
 }
 
-function activationTemplate(state: ScheduleState, moving: RowWindow, target: Access, planes: readonly number[], byte: number, buffer: Buffer, count: number): TemplateBuilder {
+function activationTemplate(
+  state: ScheduleState,
+  moving: RowWindow,
+  target: Access,
+  planes: readonly number[],
+  byte: number,
+  buffer: Buffer,
+  count: number,
+): TemplateBuilder {
   const builder = newTemplate(state);
   const single = bytesOfStorage(storageById(state, moving.access.storage)) === 1;
   let shared: { choice: number } | undefined;
@@ -177,8 +281,28 @@ function activationTemplate(state: ScheduleState, moving: RowWindow, target: Acc
     const column = mxmColumn(state.target, hemisphere);
     const emission = addEmission(builder, plane, count, 1);
     if (single) shared = addActivation(builder, "int8", moving, plane, true, emission, shared);
-    else addActivation(builder, "int8", moving, plane, true, emission, addRead(builder, moving.access, column, hemisphere, 0, 1, hemisphere, [byte + i]));
-    addWrite(builder, target.storage, target.vectors, buffer, [byte + i], column, emission.direction, emission.choice, emission.at, 1);
+    else
+      addActivation(
+        builder,
+        "int8",
+        moving,
+        plane,
+        true,
+        emission,
+        addRead(builder, moving.access, column, hemisphere, 0, 1, hemisphere, [byte + i]),
+      );
+    addWrite(
+      builder,
+      target.storage,
+      target.vectors,
+      buffer,
+      [byte + i],
+      column,
+      emission.direction,
+      emission.choice,
+      emission.at,
+      1,
+    );
   });
   return builder;
 }

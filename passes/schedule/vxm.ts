@@ -229,7 +229,10 @@ export function placePass(state: ScheduleState, pass: EwPass, period: number, fr
     if (place.buffer === undefined) places[i] = { buffer: locatePart(state, storageById(state, sink.access.storage), partOfSink(state, sink), sink.copy ?? 0, place.location as Location), location: undefined };
   });
   const { builder, placed } = build();
-  invariant(placed !== undefined, "a pass can be placed");
+  if (placed === undefined) {
+    state.stuck = true;
+    return { start: from };
+  }
   placeAt(builder, placed);
   return { start: placed.start };
 }
