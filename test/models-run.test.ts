@@ -12,20 +12,32 @@ describe.each(["adder", "bert-mini", "vit-mini"])("%s", (name) => {
   describe.each(["fp32", "fp16"] as const)("%s", (precision) => {
     test.each([1, 2, 4])("on %i chips agrees with the recorded outputs, verified", (chips) => {
       const available = { adder: 6, "bert-mini": 4, "vit-mini": 5 }[name] ?? 1;
-      const { program } = compileForTest(join(models, `${name}.onnx`), { chips: Math.min(chips, available), precision });
+      const { program } = compileForTest(join(models, `${name}.onnx`), {
+        chips: Math.min(chips, available),
+        precision,
+      });
       expect(violationsOf(program)).toEqual([]);
       for (const folder of setsOf(join(models, `${name}.data`))) {
         const { inputs, outputs } = dataSet(program, folder);
         const actual = execute(program, inputs);
-        for (const [output, expected] of outputs) expect(maxAbsError(actual.get(output), expected)).toBeLessThan(tolerance[precision]);
+        for (const [output, expected] of outputs)
+          expect(maxAbsError(actual.get(output), expected)).toBeLessThan(tolerance[precision]);
       }
     });
   });
 });
 
 describe("adder", () => {
-  const facts = JSON.parse(readFileSync(join(models, "adder.json"), "utf8")) as { vocabulary: readonly string[]; sequenceLength: number; fillToken: number; answerLength: number };
-  const heldOut = JSON.parse(readFileSync(join(models, "adder.heldout.json"), "utf8")) as readonly { prompt: string; answer: string }[];
+  const facts = JSON.parse(readFileSync(join(models, "adder.json"), "utf8")) as {
+    vocabulary: readonly string[];
+    sequenceLength: number;
+    fillToken: number;
+    answerLength: number;
+  };
+  const heldOut = JSON.parse(readFileSync(join(models, "adder.heldout.json"), "utf8")) as readonly {
+    prompt: string;
+    answer: string;
+  }[];
 
   test("answers held-out sums on 4 chips", () => {
     const { program } = compileForTest(join(models, "adder.onnx"), { chips: 4, precision: "fp16" });
@@ -35,7 +47,9 @@ describe("adder", () => {
       let said = "";
       while (said.length < facts.answerLength) {
         const ids = Array.from({ length: facts.sequenceLength }, (_, i) => BigInt(tokens[i] ?? facts.fillToken));
-        const inputs = new Map<string, TensorValue>([["input_ids", valueFromBigints("int64", [1, facts.sequenceLength], ids)]]);
+        const inputs = new Map<string, TensorValue>([
+          ["input_ids", valueFromBigints("int64", [1, facts.sequenceLength], ids)],
+        ]);
         const next = argmaxRows(execute(program, inputs).get("logits") as TensorValue)[tokens.length - 1] as number;
         tokens.push(next);
         said += facts.vocabulary[next];

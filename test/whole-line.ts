@@ -34,19 +34,31 @@ export function compileForTest(path: string, options: LineOptions = {}): Compile
   return compiled.value;
 }
 
-export const hostTensor = (value: TensorValue): HostTensor => ({ dtype: value.dtype, shape: value.shape, bytes: bytesOf(value) });
+export const hostTensor = (value: TensorValue): HostTensor => ({
+  dtype: value.dtype,
+  shape: value.shape,
+  bytes: bytesOf(value),
+});
 
 /** Executes a program; a fault or a latency other than the certificate's throws. */
 export function execute(program: Program, inputs: ReadonlyMap<string, TensorValue>): Map<string, TensorValue> {
   const result = interpret(program, new Map([...inputs].map(([name, value]) => [name, hostTensor(value)])));
-  if (!result.ok) throw new Error(`fault ${result.fault.kind} on chip ${result.fault.chip}, ${result.fault.unit}, cycle ${result.fault.cycle}: ${result.fault.message}`);
-  if (result.executedCycles !== program.latencyCycles) throw new Error(`executed ${result.executedCycles} cycles, promised ${program.latencyCycles}`);
-  return new Map([...result.outputs].map(([name, tensor]) => [name, valueFromBytes(tensor.dtype, tensor.shape, tensor.bytes)]));
+  if (!result.ok)
+    throw new Error(
+      `fault ${result.fault.kind} on chip ${result.fault.chip}, ${result.fault.unit}, cycle ${result.fault.cycle}: ${result.fault.message}`,
+    );
+  if (result.executedCycles !== program.latencyCycles)
+    throw new Error(`executed ${result.executedCycles} cycles, promised ${program.latencyCycles}`);
+  return new Map(
+    [...result.outputs].map(([name, tensor]) => [name, valueFromBytes(tensor.dtype, tensor.shape, tensor.bytes)]),
+  );
 }
 
 /** All violations, a line each. */
 export function violationsOf(program: Program): string[] {
-  return verifyProgram(program).invariants.flatMap(({ name, violations }) => violations.map((v) => `${name}: ${v.unit} at ${v.cycle}: ${v.message}`));
+  return verifyProgram(program).invariants.flatMap(({ name, violations }) =>
+    violations.map((v) => `${name}: ${v.unit} at ${v.cycle}: ${v.message}`),
+  );
 }
 
 export interface DataSet {
@@ -58,7 +70,11 @@ export interface DataSet {
 export function dataSet(program: Program, folder: string): DataSet {
   const match = (kind: "input" | "output"): Map<string, TensorValue> => {
     const names = program.bindings.filter((binding) => binding.kind === kind).map((binding) => binding.name);
-    return new Map(loadTensors(folder, kind).flatMap((tensor, i) => (tensor === undefined || names[i] === undefined ? [] : [[names[i], tensor.value]])));
+    return new Map(
+      loadTensors(folder, kind).flatMap((tensor, i) =>
+        tensor === undefined || names[i] === undefined ? [] : [[names[i], tensor.value]],
+      ),
+    );
   };
   return { inputs: match("input"), outputs: match("output") };
 }
@@ -90,6 +106,7 @@ export function argmaxRows(value: TensorValue): number[] {
 
 export function setsOf(folder: string): string[] {
   const sets: string[] = [];
-  while (existsSync(join(folder, `test_data_set_${sets.length}`))) sets.push(join(folder, `test_data_set_${sets.length}`));
+  while (existsSync(join(folder, `test_data_set_${sets.length}`)))
+    sets.push(join(folder, `test_data_set_${sets.length}`));
   return sets;
 }

@@ -10,11 +10,6 @@ export function lastOf(burst: Burst): number {
   return burst.start + (burst.count - 1) * burst.period;
 }
 
-export function contains(burst: Burst, cycle: number): boolean {
-  const offset = cycle - burst.start;
-  return offset >= 0 && offset % burst.period === 0 && offset / burst.period < burst.count;
-}
-
 /** The first cycle at which both issue, undefined if there is none. */
 export function firstCommon(a: Burst, b: Burst): number | undefined {
   const from = Math.max(a.start, b.start);
