@@ -41,7 +41,10 @@ export function compileModel(path: string, options: ModelOptions): Result<Compil
   const imported = importFile(path, options);
   if (!imported.ok) return imported;
   options.onStage?.("legalise");
-  const legal = legalise(imported.value.graph, { precision: options.precision, ...(options.allowNarrowing === undefined ? {} : { allowNarrowing: options.allowNarrowing }) });
+  const legal = legalise(imported.value.graph, {
+    precision: options.precision,
+    ...(options.allowNarrowing === undefined ? {} : { allowNarrowing: options.allowNarrowing }),
+  });
   if (!legal.ok) return legal;
   const { target } = options;
   const compiled = compileGraph(legal.value, target, {
@@ -53,5 +56,7 @@ export function compileModel(path: string, options: ModelOptions): Result<Compil
     precision: options.precision,
     textBytesOf: (queues) => textBytesOf(queues, target.instructionFetchBytes),
   });
-  return compiled.ok ? { ok: true, value: { ...compiled.value, imported: imported.value, core: legal.value } } : compiled;
+  return compiled.ok
+    ? { ok: true, value: { ...compiled.value, imported: imported.value, core: legal.value } }
+    : compiled;
 }

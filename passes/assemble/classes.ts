@@ -6,7 +6,7 @@ import type { Block, BlockChain } from "../blocks/blocks.ts";
 import type { Storage } from "../lower/kernel.ts";
 import { type LoweredBlock, lowerBlock } from "../lower/lower.ts";
 import { columnClasses } from "../schedule/locations.ts";
-import { type BlockSchedule, scheduleBlock, type ScheduleOptions } from "../schedule/schedule.ts";
+import { type BlockSchedule, type ScheduleOptions, scheduleBlock } from "../schedule/schedule.ts";
 import { bytesOfStorage, type Location, partCount, pinKey } from "../schedule/state.ts";
 
 export interface BlockClass {
@@ -25,20 +25,34 @@ export interface CompiledBlocks {
 }
 
 /** Where part `part` of a border tensor with this ordinal stands, the same in every block that touches it. */
-export function borderLocation(target: Target, ordinal: number, storage: Pick<Storage, "type">, width: number, part: number): Location {
+export function borderLocation(
+  target: Target,
+  ordinal: number,
+  storage: Pick<Storage, "type">,
+  width: number,
+  part: number,
+): Location {
   const { wide, narrow } = columnClasses(target);
   const hemisphere: Hemisphere = ordinal % 2 === 0 ? "W" : "E";
   const index = Math.floor(ordinal / 2) * 2 + part;
-  if (storage.type === "f32" || storage.type === "i32") return { hemisphere, column: index % wide, sub: 0, width, bank: Math.floor(index / wide) % 2 };
+  if (storage.type === "f32" || storage.type === "i32")
+    return { hemisphere, column: index % wide, sub: 0, width, bank: Math.floor(index / wide) % 2 };
   const subs = Math.max(1, Math.floor(target.mem.slicesPerColumn / width));
   const columns = narrow - wide;
-  return { hemisphere, column: wide + (index % columns), sub: (Math.floor(index / columns) % subs) * width, width, bank: Math.floor(index / columns / subs) % 2 };
+  return {
+    hemisphere,
+    column: wide + (index % columns),
+    sub: (Math.floor(index / columns) % subs) * width,
+    width,
+    bank: Math.floor(index / columns / subs) % 2,
+  };
 }
 
 /** Ordinals of border tensors: small numbers, equal at corresponding places of equal blocks. */
 export function borderOrdinals(graph: Graph, chain: BlockChain): Map<TensorId, number> {
   const readers = new Map<TensorId, number[]>();
-  for (const block of chain.blocks) for (const id of block.inputs) readers.set(id, [...(readers.get(id) ?? []), block.index]);
+  for (const block of chain.blocks)
+    for (const id of block.inputs) readers.set(id, [...(readers.get(id) ?? []), block.index]);
   const ordinals = new Map<TensorId, number>();
   const shared = graph.inputs.map((input) => input.tensor).filter((id) => (readers.get(id) ?? []).length > 1);
   shared.forEach((id, i) => {
@@ -59,7 +73,12 @@ export function borderOrdinals(graph: Graph, chain: BlockChain): Map<TensorId, n
         return;
       }
       const shape = graph.tensors[id]?.shape.join();
-      const replaced = block.inputs.find((input) => graph.tensors[input]?.shape.join() === shape && !graphInputs.has(input) && !live.has(ordinals.get(input) ?? -1));
+      const replaced = block.inputs.find(
+        (input) =>
+          graph.tensors[input]?.shape.join() === shape &&
+          !graphInputs.has(input) &&
+          !live.has(ordinals.get(input) ?? -1),
+      );
       let ordinal = (replaced === undefined ? undefined : ordinals.get(replaced)) ?? 0;
       while (live.has(ordinal)) ordinal++;
       live.set(ordinal, last);
@@ -69,18 +88,28 @@ export function borderOrdinals(graph: Graph, chain: BlockChain): Map<TensorId, n
   return ordinals;
 }
 
-function pinBorders(target: Target, lowered: LoweredBlock, ordinals: ReadonlyMap<TensorId, number>): Map<string, Location> {
+function pinBorders(
+  target: Target,
+  lowered: LoweredBlock,
+  ordinals: ReadonlyMap<TensorId, number>,
+): Map<string, Location> {
   const pinned = new Map<string, Location>();
   for (const storage of lowered.storages) {
     if (storage.boundary === undefined) continue;
     const ordinal = ordinals.get(storage.boundary.tensor) ?? 0;
-    for (let part = 0; part < partCount(storage); part++) pinned.set(pinKey(storage.id, part), borderLocation(target, ordinal, storage, bytesOfStorage(storage), part));
+    for (let part = 0; part < partCount(storage); part++)
+      pinned.set(pinKey(storage.id, part), borderLocation(target, ordinal, storage, bytesOfStorage(storage), part));
   }
   return pinned;
 }
 
 /** Compiles the classes of a chain. */
-export function compileBlocks(graph: Graph, chain: BlockChain, target: Target, options: ScheduleOptions): CompiledBlocks {
+export function compileBlocks(
+  graph: Graph,
+  chain: BlockChain,
+  target: Target,
+  options: ScheduleOptions,
+): CompiledBlocks {
   const ordinals = borderOrdinals(graph, chain);
   const graphInputs = new Set(graph.inputs.map((input) => input.tensor));
   const known = new Map<string, number>();
@@ -94,7 +123,13 @@ export function compileBlocks(graph: Graph, chain: BlockChain, target: Target, o
     const lowered = lowerBlock(graph, { nodes: block.nodes, inputs, outputs: block.outputs }, target);
     const schedule = scheduleBlock(target, lowered, pinBorders(target, lowered, ordinals), options);
     const index = classes.length;
-    classes.push({ index, first: block, lowered, schedule, cycles: schedule.state.end + columnCount(target) + target.mem.latency.write });
+    classes.push({
+      index,
+      first: block,
+      lowered,
+      schedule,
+      cycles: schedule.state.end + columnCount(target) + target.mem.latency.write,
+    });
     known.set(key, index);
     return index;
   });

@@ -1,6 +1,6 @@
 // Addresses: for every chip, persistent words (tiles and constants) from the bottom of each slice, then an arena that the chip's blocks share in
 // turn, then the border tensors that outlive blocks. Activations go through the allocation pass, one address space a column group and bank.
-import { type Hemisphere, } from "../../ir/target/geometry.ts";
+import type { Hemisphere } from "../../ir/target/geometry.ts";
 import type { Target } from "../../ir/target/target.ts";
 import { allocateBuffers } from "../alloc/allocate.ts";
 import { columnClasses } from "../schedule/locations.ts";

@@ -8,8 +8,8 @@ import { buildTopology, type Topology } from "../../ir/target/topology.ts";
 import { type Assembled, type AssemblyOptions, assembleProgram } from "../assemble/assemble.ts";
 import { type CompiledBlocks, compileBlocks } from "../assemble/classes.ts";
 import { type BlockChain, findBlocks } from "../blocks/blocks.ts";
+import type { ChainLayer, ChainProblem } from "../partition/problem.ts";
 import { solveChain } from "../partition/solve.ts";
-import { type ChainLayer, type ChainProblem } from "../partition/problem.ts";
 import type { WeightColumns } from "../schedule/state.ts";
 
 export interface CompileOptions extends AssemblyOptions {
@@ -65,7 +65,12 @@ export function chainProblem(chain: BlockChain, compiled: CompiledBlocks, target
 function placeBlocks(chain: BlockChain, compiled: CompiledBlocks, target: Target, chips: number): Result<number[]> {
   const solution = solveChain(chainProblem(chain, compiled, target, chips));
   if (solution.kind === "infeasible") {
-    return fail(diagnostic("LPU4002", `the model needs ${solution.demandBytes} bytes, ${chips} chips have ${solution.capacityBytes}${solution.chipsNeeded === undefined ? "" : `; ${solution.chipsNeeded} chips would do`}`));
+    return fail(
+      diagnostic(
+        "LPU4002",
+        `the model needs ${solution.demandBytes} bytes, ${chips} chips have ${solution.capacityBytes}${solution.chipsNeeded === undefined ? "" : `; ${solution.chipsNeeded} chips would do`}`,
+      ),
+    );
   }
   const chipOf = new Array<number>(chain.blocks.length).fill(0);
   solution.stages.forEach((stage) => {
@@ -87,7 +92,10 @@ export function compileGraph(graph: Graph, target: Target, options: CompileOptio
     made.set(weights, blocks);
     return blocks;
   };
-  const counts = options.chips === "auto" ? Array.from({ length: Math.max(1, chain.blocks.length) }, (_, i) => i + 1) : [options.chips];
+  const counts =
+    options.chips === "auto"
+      ? Array.from({ length: Math.max(1, chain.blocks.length) }, (_, i) => i + 1)
+      : [options.chips];
   let last: Result<Compiled> | undefined;
   for (const chips of counts) {
     const topology = buildTopology(options.topology ?? target.topology, target.link, chips);
@@ -100,11 +108,21 @@ export function compileGraph(graph: Graph, target: Target, options: CompileOptio
   return last ?? fail(diagnostic("LPU4002", "the model has no blocks"));
 }
 
-function compileFor(graph: Graph, target: Target, options: CompileOptions, chain: BlockChain, blocks: CompiledBlocks, topology: Topology): Result<Compiled> {
+function compileFor(
+  graph: Graph,
+  target: Target,
+  options: CompileOptions,
+  chain: BlockChain,
+  blocks: CompiledBlocks,
+  topology: Topology,
+): Result<Compiled> {
   options.onStage?.("partition");
   const placed = placeBlocks(chain, blocks, target, topology.chips);
   if (!placed.ok) return placed;
   options.onStage?.("assemble");
-  const assembled = assembleProgram({ graph, target, chain, compiled: blocks, chipOf: placed.value, topology }, options);
+  const assembled = assembleProgram(
+    { graph, target, chain, compiled: blocks, chipOf: placed.value, topology },
+    options,
+  );
   return assembled.ok ? ok({ ...assembled.value, chain, blocks, chipOf: placed.value }) : assembled;
 }

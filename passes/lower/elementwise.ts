@@ -2,18 +2,9 @@
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { GraphNode, TensorId } from "../../ir/graph/graph.ts";
 import type { AluOp } from "../../ir/machine/isa.ts";
-import {
-  access,
-  addHome,
-  type Home,
-  homesOf,
-  type LowerContext,
-  newHome,
-  storedTypeOf,
-  tensorOf,
-} from "./homes.ts";
+import { access, addHome, type Home, homesOf, type LowerContext, newHome, storedTypeOf, tensorOf } from "./homes.ts";
 import type { EwArg, EwOp, EwPass, EwSink } from "./kernel.ts";
-import { choiceLayout, type Layout, } from "./layout.ts";
+import { choiceLayout, type Layout } from "./layout.ts";
 import { isConstant, laneDimOf, requestForPass } from "./request.ts";
 import { isScalarConstant, type Unit } from "./units.ts";
 import { followWalk, laneCompatible, type VectorWalk, walkVectors } from "./walk.ts";

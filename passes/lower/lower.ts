@@ -15,7 +15,7 @@ import {
   storedTypeOf,
   tensorOf,
 } from "./homes.ts";
-import type { KernelProgram, } from "./kernel.ts";
+import type { KernelProgram } from "./kernel.ts";
 import { chooseLaneDims } from "./lane-dims.ts";
 import { makeLayout } from "./layout.ts";
 import { lowerFedUnit, lowerMatmul, prepareOperand } from "./matmul.ts";

@@ -5,7 +5,7 @@ import type { TensorId } from "../../ir/graph/graph.ts";
 import type { LayoutDigit } from "../../ir/machine/program.ts";
 import { access, addStorage, type Home, type LowerContext, newHome, storageOf, tensorOf } from "./homes.ts";
 import type { Access, EwPass, Kernel, PermuteJob, StorageId, TransposeJob } from "./kernel.ts";
-import { dimOffsets, type Layout, makeLayout, runsAlongLanes, } from "./layout.ts";
+import { dimOffsets, type Layout, makeLayout, runsAlongLanes } from "./layout.ts";
 import { pushPasses } from "./passes.ts";
 import { followWalk, laneCompatible, walkVectors } from "./walk.ts";
 

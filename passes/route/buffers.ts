@@ -21,8 +21,8 @@ export function ringVectors(vectors: number, first: number, last: number, start:
   // Sent no slower than received: most are held when the first leaves. Sent more slowly: when the last arrives.
   const arrivedByStart =
     arrivalEvery === 0 ? vectors : Math.min(vectors, Math.floor((start - first) / arrivalEvery) + 1);
-  const sentByLast = last < start ? 0 : Math.min(vectors, Math.floor((last - start) / every) + 1);
-  return Math.max(1, every <= arrivalEvery ? arrivedByStart : vectors - sentByLast);
+  const sentBeforeLast = last <= start ? 0 : Math.ceil((last - start) / every);
+  return Math.max(1, every <= arrivalEvery ? arrivedByStart : vectors - sentBeforeLast);
 }
 
 /** Vectors held by a chip at any time in [from, until), at most. */

@@ -110,47 +110,50 @@ function playTransfer(
   const transfer = problem.transfers[t];
   if (transfer === undefined) return 0;
   const { source, destinations, vectors, earliest, readyEvery } = transfer;
-  // By chip: for each vector, when it arrived and when it may be sent on.
-  const arrived = new Map<number, Float64Array>();
-  const sendable = new Map<number, Float64Array>();
-  const lastSent = new Map<number, Float64Array>();
-  const at = (table: Map<number, Float64Array>, chip: number, empty: number): Float64Array => {
-    const known = table.get(chip);
-    if (known !== undefined) return known;
-    const fresh = new Float64Array(vectors).fill(empty);
-    table.set(chip, fresh);
-    return fresh;
+  // By chip and vector: every arrival, with when the vector may be sent on and when it last was.
+  const visits = new Map<number, Visit[][]>();
+  const at = (chip: number, v: number): Visit[] => {
+    const known = visits.get(chip) ?? Array.from({ length: vectors }, (): Visit[] => []);
+    visits.set(chip, known);
+    return known[v] ?? [];
   };
-  at(sendable, source, 0).forEach((_, v, list) => {
-    list[v] = earliest + v * readyEvery;
-  });
+  for (let v = 0; v < vectors; v++) {
+    const ready = earliest + v * readyEvery;
+    at(source, v).push({ arrival: ready, ready, lastSent: undefined });
+  }
   for (const { link: index, v, sent, last } of sendsInOrder(problem, bursts)) {
     const link = problem.links[index];
     if (link === undefined) continue;
     const { from, to, latency } = link;
-    const ready = at(sendable, from, Number.POSITIVE_INFINITY)[v] ?? 0;
-    if (sent < ready) {
-      const when = Number.isFinite(ready) ? `it can be from ${ready} on` : "it is not there yet";
+    // The latest arrival that serves: none need wait longer than that in a buffer.
+    const visit = at(from, v).findLast(({ ready }) => ready <= sent);
+    if (visit === undefined) {
       const code = from === source ? "early" : "absent";
-      report(code, t, `vector ${v} of transfer ${t} leaves chip ${from} at ${sent}; ${when}`);
-    }
-    lower(at(arrived, to, Number.POSITIVE_INFINITY), v, sent + latency);
+      report(code, t, `vector ${v} of transfer ${t} leaves chip ${from} at ${sent}, before it can`);
+    } else visit.lastSent = sent;
     const whole = (problem.forwarding === "store-and-forward" ? last : sent) + latency;
-    if (to !== source) lower(at(sendable, to, Number.POSITIVE_INFINITY), v, whole + problem.forwardCycles);
-    const sends = at(lastSent, from, Number.NEGATIVE_INFINITY);
-    sends[v] = Math.max(sends[v] ?? 0, sent);
+    const arrivals = at(to, v);
+    arrivals.push({ arrival: sent + latency, ready: whole + problem.forwardCycles, lastSent: undefined });
+    arrivals.sort((a, b) => a.ready - b.ready || a.arrival - b.arrival);
   }
-  noteHolds(problem, t, arrived, lastSent, holds);
+  for (const [chip, list] of visits) {
+    if (chip === source || destinations.includes(chip)) continue;
+    for (const { arrival, lastSent } of list.flat())
+      if (lastSent !== undefined) holds[chip]?.push({ from: arrival, until: lastSent + 1 });
+  }
   let completion = 0;
   for (const chip of destinations) {
-    const times = at(arrived, chip, Number.POSITIVE_INFINITY);
-    const lacking = times.indexOf(Number.POSITIVE_INFINITY);
-    if (lacking >= 0) report("missing", t, `vector ${lacking} of transfer ${t} never arrives at chip ${chip}`);
-    for (const time of times) completion = Math.max(completion, time);
+    for (let v = 0; v < vectors; v++) {
+      const first = Math.min(...at(chip, v).map(({ arrival }) => arrival));
+      if (first === Number.POSITIVE_INFINITY)
+        report("missing", t, `vector ${v} of transfer ${t} never arrives at chip ${chip}`);
+      completion = Math.max(completion, first);
+    }
   }
   return completion;
 }
 
+type Visit = { readonly arrival: number; readonly ready: number; lastSent: number | undefined };
 type Send = { readonly link: number; readonly v: number; readonly sent: number; readonly last: number };
 
 /** Every vector of the bursts by itself, `last` the sending of the last one of its burst. */
@@ -164,30 +167,6 @@ function sendsInOrder(problem: RouteProblem, bursts: readonly RouteBurst[]): rea
     );
   });
   return sends.sort((a, b) => a.sent - b.sent || a.v - b.v || a.link - b.link);
-}
-
-function lower(list: Float64Array, index: number, value: number): void {
-  if (value < (list[index] ?? 0)) list[index] = value;
-}
-
-/** From its arrival to its last sending a vector is held by a chip that does not keep it. */
-function noteHolds(
-  problem: RouteProblem,
-  t: number,
-  arrived: ReadonlyMap<number, Float64Array>,
-  lastSent: ReadonlyMap<number, Float64Array>,
-  holds: readonly Hold[][],
-): void {
-  const transfer = problem.transfers[t];
-  if (transfer === undefined) return;
-  const { source, destinations } = transfer;
-  for (const [chip, times] of arrived) {
-    if (chip === source || destinations.includes(chip)) continue;
-    times.forEach((from, v) => {
-      const until = lastSent.get(chip)?.[v] ?? from;
-      if (Number.isFinite(from) && until >= from) holds[chip]?.push({ from, until: until + 1 });
-    });
-  }
 }
 
 function checkBuffers(problem: RouteProblem, solution: RouteSolution, holds: readonly Hold[][], report: Report): void {

@@ -4,7 +4,16 @@ import { invariant } from "../../ir/diag/diagnostic.ts";
 import { type Hemisphere, memColumnsPerHemisphere } from "../../ir/target/geometry.ts";
 import type { Target } from "../../ir/target/target.ts";
 import type { Storage, StorageId } from "../lower/kernel.ts";
-import { addBuffer, type Buffer, bytesOfStorage, columnLoad, type Location, pinKey, type ScheduleState, storageById } from "./state.ts";
+import {
+  addBuffer,
+  type Buffer,
+  bytesOfStorage,
+  columnLoad,
+  type Location,
+  pinKey,
+  type ScheduleState,
+  storageById,
+} from "./state.ts";
 
 const hemispheres = ["W", "E"] as const;
 
@@ -36,20 +45,36 @@ function avoidedColumns(state: ScheduleState, storage: StorageId, own: number): 
   return avoided;
 }
 
-const slicesKey = (state: ScheduleState, buffer: Buffer): string => `${buffer.hemisphere}${Math.floor((buffer.slices[0] as number) / state.target.mem.slicesPerColumn)}`;
+const slicesKey = (state: ScheduleState, buffer: Buffer): string =>
+  `${buffer.hemisphere}${Math.floor((buffer.slices[0] as number) / state.target.mem.slicesPerColumn)}`;
 
 /** A number in [0, noise) that depends on all its arguments and on the seed. */
-function jitter(state: ScheduleState, item: number, hemisphere: Hemisphere, column: number, bank: number, sub: number): number {
+function jitter(
+  state: ScheduleState,
+  item: number,
+  hemisphere: Hemisphere,
+  column: number,
+  bank: number,
+  sub: number,
+): number {
   const { noise, seed } = state.tuning;
   if (noise === 0) return 0;
-  let hash = Math.imul(seed + 1, 0x9e3779b1) ^ Math.imul(item + 1, 0x85ebca6b) ^ Math.imul(column * 64 + bank * 32 + sub * 2 + (hemisphere === "W" ? 0 : 1), 0xc2b2ae35);
+  let hash =
+    Math.imul(seed + 1, 0x9e3779b1) ^
+    Math.imul(item + 1, 0x85ebca6b) ^
+    Math.imul(column * 64 + bank * 32 + sub * 2 + (hemisphere === "W" ? 0 : 1), 0xc2b2ae35);
   hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
   hash = Math.imul(hash ^ (hash >>> 12), 0x297a2d39);
   return (((hash ^ (hash >>> 15)) >>> 0) / 2 ** 32) * noise;
 }
 
 /** Locations for a part of `storage`, best first. */
-export function candidateLocations(state: ScheduleState, storage: Storage, part: number, side: Hemisphere | undefined): Location[] {
+export function candidateLocations(
+  state: ScheduleState,
+  storage: Storage,
+  part: number,
+  side: Hemisphere | undefined,
+): Location[] {
   const { wide, narrow, all } = columnClasses(state.target);
   const width = bytesOfStorage(storage);
   const perColumn = state.target.mem.slicesPerColumn;
@@ -62,20 +87,39 @@ export function candidateLocations(state: ScheduleState, storage: Storage, part:
     for (let column = from; column < to; column++) {
       for (let bank = 0; bank < state.target.mem.banks; bank++) {
         for (let sub = 0; sub + width <= perColumn; sub += width) {
-          const cost = columnLoad(state, hemisphere, column, bank) + (avoided.has(`${hemisphere}${column}`) ? 1e6 : 0) + sub * 0.01 + jitter(state, storage.id + part, hemisphere, column, bank, sub);
+          const cost =
+            columnLoad(state, hemisphere, column, bank) +
+            (avoided.has(`${hemisphere}${column}`) ? 1e6 : 0) +
+            sub * 0.01 +
+            jitter(state, storage.id + part, hemisphere, column, bank, sub);
           found.push({ location: { hemisphere, column, sub, width, bank }, cost });
         }
       }
     }
   }
-  found.sort((a, b) => a.cost - b.cost || a.location.column - b.location.column || (a.location.hemisphere < b.location.hemisphere ? 1 : -1) * (a.location.hemisphere === b.location.hemisphere ? 0 : 1) || a.location.bank - b.location.bank || a.location.sub - b.location.sub);
+  found.sort(
+    (a, b) =>
+      a.cost - b.cost ||
+      a.location.column - b.location.column ||
+      (a.location.hemisphere < b.location.hemisphere ? 1 : -1) *
+        (a.location.hemisphere === b.location.hemisphere ? 0 : 1) ||
+      a.location.bank - b.location.bank ||
+      a.location.sub - b.location.sub,
+  );
   return found.map(({ location }) => location);
 }
 
-export const partWords = (storage: Storage, part: number): number => Math.min(storage.partVectors, storage.vectors - part * storage.partVectors);
+export const partWords = (storage: Storage, part: number): number =>
+  Math.min(storage.partVectors, storage.vectors - part * storage.partVectors);
 
 /** Puts one copy of a part at a location. */
-export function locatePart(state: ScheduleState, storage: Storage, part: number, copy: number, location: Location): Buffer {
+export function locatePart(
+  state: ScheduleState,
+  storage: Storage,
+  part: number,
+  copy: number,
+  location: Location,
+): Buffer {
   const entry = state.parts[storage.id]?.[part];
   invariant(entry !== undefined && entry.buffers[copy] === undefined, "a part is located once");
   const first = location.column * state.target.mem.slicesPerColumn + location.sub;
@@ -99,7 +143,10 @@ export function bufferOf(state: ScheduleState, id: StorageId, part: number, towa
   const known = state.parts[id]?.[part]?.buffers[copy];
   if (known !== undefined) return known;
   const pinned = state.pinned.get(pinKey(id, part));
-  invariant(storage.content !== undefined || pinned !== undefined || storage.boundary?.kind === "in", `${storage.name} is read before it is written`);
+  invariant(
+    storage.content !== undefined || pinned !== undefined || storage.boundary?.kind === "in",
+    `${storage.name} is read before it is written`,
+  );
   if (pinned !== undefined) return locatePart(state, storage, part, copy, pinned);
   const side = storage.replicated ? (towards ?? "W") : state.side[id];
   const best = candidateLocations(state, storage, part, side)[0];

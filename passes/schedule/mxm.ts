@@ -1,12 +1,30 @@
 // Matrix kernels: tile loads ahead of use, activations, accumulation, and the pass that takes the last sums. Engines (a plane, or a pair of
 // planes) work in order; everything else is found in the reservation tables.
 import { invariant } from "../../ir/diag/diagnostic.ts";
-import { type Direction, type Hemisphere, memColumn, memColumnsPerHemisphere, mxmColumn, planeHemisphere, vxmColumn } from "../../ir/target/geometry.ts";
+import {
+  type Direction,
+  type Hemisphere,
+  memColumn,
+  memColumnsPerHemisphere,
+  mxmColumn,
+  planeHemisphere,
+  vxmColumn,
+} from "../../ir/target/geometry.ts";
 import type { MxmMode, MxmModeSpec } from "../../ir/target/target.ts";
 import type { Access, MatmulGroup, MatmulStep, RowWindow, Stationary } from "../lower/kernel.ts";
 import { columnClasses } from "./locations.ts";
 import { addBuffer, type Buffer, columnLoad, type ScheduleState, storageById, type TileContent } from "./state.ts";
-import { addRead, chooseStreams, emitBurst, newTemplate, placeAt, span, takenStream, type TemplateBuilder, tryPlace } from "./template.ts";
+import {
+  addRead,
+  chooseStreams,
+  emitBurst,
+  newTemplate,
+  placeAt,
+  span,
+  type TemplateBuilder,
+  takenStream,
+  tryPlace,
+} from "./template.ts";
 import { placePass, separateSources } from "./vxm.ts";
 
 /** Below this many moving vectors the tile loads are the bottleneck and take all streams. */
@@ -29,11 +47,14 @@ function planesOf(state: ScheduleState, mode: MxmMode, plane: number): number[] 
   return specOf(state, mode).planesPerTile === 2 ? [plane, plane + 1] : [plane];
 }
 
-const busyUntil = (state: ScheduleState, planes: readonly number[]): number => Math.max(...planes.map((plane) => state.engines[plane]?.lastActivate ?? 0));
+const busyUntil = (state: ScheduleState, planes: readonly number[]): number =>
+  Math.max(...planes.map((plane) => state.engines[plane]?.lastActivate ?? 0));
 
 export function scheduleMatmul(state: ScheduleState, mode: MxmMode, groups: readonly MatmulGroup[]): void {
   for (const group of groups) {
-    const engine = enginePlanes(state, mode).reduce((best, plane) => (busyUntil(state, planesOf(state, mode, plane)) < busyUntil(state, planesOf(state, mode, best)) ? plane : best));
+    const engine = enginePlanes(state, mode).reduce((best, plane) =>
+      busyUntil(state, planesOf(state, mode, plane)) < busyUntil(state, planesOf(state, mode, best)) ? plane : best,
+    );
     scheduleGroup(state, mode, group, engine);
   }
 }
@@ -44,13 +65,24 @@ function scheduleGroup(state: ScheduleState, mode: MxmMode, group: MatmulGroup, 
   group.steps.forEach((step, k) => {
     const activateFrom = ensureTile(state, mode, step.stationary[0] as Stationary, planes, plane, group.count);
     const last = k === group.steps.length - 1;
-    const start = last ? placeLastStep(state, mode, group, step, plane, k === 0, activateFrom) : placeStep(state, mode, group.count, step, plane, k === 0, activateFrom);
-    for (const p of planes) (state.engines[p] as { lastActivate: number }).lastActivate = start + span(group.count, spec.vectorPeriod) - 1 + (spec.vectorPeriod - 1);
+    const start = last
+      ? placeLastStep(state, mode, group, step, plane, k === 0, activateFrom)
+      : placeStep(state, mode, group.count, step, plane, k === 0, activateFrom);
+    for (const p of planes)
+      (state.engines[p] as { lastActivate: number }).lastActivate =
+        start + span(group.count, spec.vectorPeriod) - 1 + (spec.vectorPeriod - 1);
   });
 }
 
 /** Loads and installs a tile unless it is in use already; gives the first cycle at which ABC may issue. */
-function ensureTile(state: ScheduleState, mode: MxmMode, stationary: Stationary, planes: readonly number[], plane: number, count: number): number {
+function ensureTile(
+  state: ScheduleState,
+  mode: MxmMode,
+  stationary: Stationary,
+  planes: readonly number[],
+  plane: number,
+  count: number,
+): number {
   const key = stationaryKey(state, mode, stationary);
   if (key !== "" && planes.every((p) => state.engines[p]?.installed === key)) return busyUntil(state, planes) + 1;
   const from = install(state, mode, planes, plane, placeLoad(state, mode, stationary, plane, count));
@@ -60,14 +92,21 @@ function ensureTile(state: ScheduleState, mode: MxmMode, stationary: Stationary,
 
 /** Equal for tiles with equal contents; empty for tiles made of computed rows. */
 function stationaryKey(state: ScheduleState, mode: MxmMode, stationary: Stationary): string {
-  if (stationary.kind === "const") return `${stationary.row}/${tileKey({ kind: "const", tile: stationary.tile, mode, stripes: 0 })}`;
+  if (stationary.kind === "const")
+    return `${stationary.row}/${tileKey({ kind: "const", tile: stationary.tile, mode, stripes: 0 })}`;
   const content = storageById(state, stationary.window.access.storage).content;
   if (content?.kind !== "fill") return "";
   return `${stationary.row}/${tileKey({ kind: "fill", bits: content.bits, k: stationary.window.k, mode, stripes: 0 })}/${stationary.window.access.vectors.length}`;
 }
 
 /** Issues IW as early as the tile in use allows; gives the first cycle at which ABC may issue. */
-function install(state: ScheduleState, mode: MxmMode, planes: readonly number[], plane: number, loadEnd: number): number {
+function install(
+  state: ScheduleState,
+  mode: MxmMode,
+  planes: readonly number[],
+  plane: number,
+  loadEnd: number,
+): number {
   const { lw, iw } = state.target.mxm.latency;
   const cycle = Math.max(loadEnd + lw, busyUntil(state, planes) + 1, loadEnd + 1);
   emitBurst(state, { kind: "mxmLoad", plane }, { op: "iw", cycle, count: 1, period: 1, mode });
@@ -82,12 +121,21 @@ function placeLoad(state: ScheduleState, mode: MxmMode, stationary: Stationary, 
   const rows = stationary.kind === "const" ? stationary.tile.rows : stationary.window.access.vectors.length;
   const storage = stationary.kind === "rows" ? storageById(state, stationary.window.access.storage) : undefined;
   if (stationary.kind === "const" || storage?.content?.kind === "fill") {
-    const streams = Math.min(state.target.streamsPerDirection, state.target.mxm.loadStreamsPerPlane * (count < fewVectors ? spec.planesPerTile : 1));
+    const streams = Math.min(
+      state.target.streamsPerDirection,
+      state.target.mxm.loadStreamsPerPlane * (count < fewVectors ? spec.planesPerTile : 1),
+    );
     const stripes = Math.min(streams, memColumnsPerHemisphere(state.target) * state.target.mem.slicesPerColumn);
     const content: TileContent =
       stationary.kind === "const"
         ? { kind: "const", tile: stationary.tile, mode, stripes }
-        : { kind: "fill", bits: storage?.content?.kind === "fill" ? storage.content.bits : 0, k: stationary.window.k, mode, stripes };
+        : {
+            kind: "fill",
+            bits: storage?.content?.kind === "fill" ? storage.content.bits : 0,
+            k: stationary.window.k,
+            mode,
+            stripes,
+          };
     const k = stationary.kind === "const" ? stationary.tile.k : stationary.window.k;
     return placePackedLoad(state, mode, content, plane, stationary.row, rows, k, from);
   }
@@ -109,7 +157,8 @@ function tileBuffer(state: ScheduleState, content: TileContent, rows: number, he
   const columns = Math.ceil(content.stripes / perColumn);
   const { narrow, all } = columnClasses(state.target);
   const words = content.kind === "fill" ? 1 : Math.ceil(rows / content.stripes);
-  const cost = (column: number, bank: number): number => columnLoad(state, hemisphere, column, bank) + (column < narrow ? (state.weights === "apart" ? 1e9 : 8 * words) : 0);
+  const cost = (column: number, bank: number): number =>
+    columnLoad(state, hemisphere, column, bank) + (column < narrow ? (state.weights === "apart" ? 1e9 : 8 * words) : 0);
   const bankCost = (bank: number): { chosen: number[]; total: number } => {
     const order = Array.from({ length: all }, (_, c) => c).sort((a, b) => cost(a, bank) - cost(b, bank) || b - a);
     const chosen = order.slice(0, columns).sort((a, b) => a - b);
@@ -117,13 +166,31 @@ function tileBuffer(state: ScheduleState, content: TileContent, rows: number, he
   };
   const banks = [bankCost(0), bankCost(1)];
   const bank = (banks[1]?.total ?? 0) < (banks[0]?.total ?? 0) ? 1 : 0;
-  const slices = (banks[bank]?.chosen ?? []).flatMap((column) => Array.from({ length: perColumn }, (_, i) => column * perColumn + i)).slice(0, content.stripes);
-  const buffer = addBuffer(state, { name: "tile", hemisphere, slices, bank, words, content: { kind: "tile", tile: content } });
+  const slices = (banks[bank]?.chosen ?? [])
+    .flatMap((column) => Array.from({ length: perColumn }, (_, i) => column * perColumn + i))
+    .slice(0, content.stripes);
+  const buffer = addBuffer(state, {
+    name: "tile",
+    hemisphere,
+    slices,
+    bank,
+    words,
+    content: { kind: "tile", tile: content },
+  });
   state.tiles.set(key, buffer);
   return buffer;
 }
 
-export function placePackedLoad(state: ScheduleState, mode: MxmMode, content: TileContent, plane: number, row: number, rows: number, k: number, from: number): number {
+export function placePackedLoad(
+  state: ScheduleState,
+  mode: MxmMode,
+  content: TileContent,
+  plane: number,
+  row: number,
+  rows: number,
+  k: number,
+  from: number,
+): number {
   const { target, resources } = state;
   const hemisphere = planeHemisphere(target, plane);
   const direction: Direction = hemisphere;
@@ -150,18 +217,52 @@ export function placePackedLoad(state: ScheduleState, mode: MxmMode, content: Ti
       emitBurst(
         state,
         { kind: "memRead", hemisphere: buffer.hemisphere, slice: read.slice },
-        { op: "read", cycle: start + read.issue, count: read.count, period: 1, address: 0, stride: content.kind === "fill" ? 0 : 1, stream: stream + read.s, direction },
+        {
+          op: "read",
+          cycle: start + read.issue,
+          count: read.count,
+          period: 1,
+          address: 0,
+          stride: content.kind === "fill" ? 0 : 1,
+          stream: stream + read.s,
+          direction,
+        },
         buffer.id,
       );
     }
     buffer.lastRead = Math.max(buffer.lastRead, start + cycles);
-    emitBurst(state, { kind: "mxmLoad", plane }, { op: "lw", cycle: start, count: cycles, period: 1, mode, format: "packed", stream, streams: stripes, row, rows, lane: 0, k, clear: true });
+    emitBurst(
+      state,
+      { kind: "mxmLoad", plane },
+      {
+        op: "lw",
+        cycle: start,
+        count: cycles,
+        period: 1,
+        mode,
+        format: "packed",
+        stream,
+        streams: stripes,
+        row,
+        rows,
+        lane: 0,
+        k,
+        clear: true,
+      },
+    );
   });
   placeAt(builder, placed);
   return placed.start + cycles - 1;
 }
 
-function placeRowLoad(state: ScheduleState, mode: MxmMode, window: RowWindow, plane: number, row: number, from: number): number {
+function placeRowLoad(
+  state: ScheduleState,
+  mode: MxmMode,
+  window: RowWindow,
+  plane: number,
+  row: number,
+  from: number,
+): number {
   const hemisphere = planeHemisphere(state.target, plane);
   const builder = newTemplate(state);
   const plan = addRead(builder, window.access, mxmColumn(state.target, hemisphere), hemisphere, 0, 1, hemisphere);
@@ -170,7 +271,25 @@ function placeRowLoad(state: ScheduleState, mode: MxmMode, window: RowWindow, pl
   invariant(placed !== undefined, "a tile load can be placed");
   builder.emits.push((start, taken) => {
     const stream = takenStream(builder, plan.choice, taken, hemisphere);
-    emitBurst(state, { kind: "mxmLoad", plane }, { op: "lw", cycle: start, count: rows, period: 1, mode, format: "planar", stream, streams: plan.bytes, row, rows, lane: window.lane, k: window.k, clear: true });
+    emitBurst(
+      state,
+      { kind: "mxmLoad", plane },
+      {
+        op: "lw",
+        cycle: start,
+        count: rows,
+        period: 1,
+        mode,
+        format: "planar",
+        stream,
+        streams: plan.bytes,
+        row,
+        rows,
+        lane: window.lane,
+        k: window.k,
+        clear: true,
+      },
+    );
   });
   placeAt(builder, placed);
   return placed.start + rows - 1;
@@ -190,11 +309,17 @@ export function addActivation(
   const spec = specOf(state, mode);
   const hemisphere = planeHemisphere(state.target, plane);
   const count = moving.access.vectors.length;
-  const read = shared ?? addRead(builder, moving.access, mxmColumn(state.target, hemisphere), hemisphere, 0, spec.vectorPeriod, hemisphere);
+  const read =
+    shared ??
+    addRead(builder, moving.access, mxmColumn(state.target, hemisphere), hemisphere, 0, spec.vectorPeriod, hemisphere);
   const period = count > 1 ? spec.vectorPeriod : 1;
   builder.emits.push((start, taken) => {
     const stream = takenStream(builder, read.choice, taken, hemisphere);
-    emitBurst(state, { kind: "mxmActivate", plane }, { op: "abc", cycle: start, count, period, mode, stream, lane: moving.lane, k: moving.k });
+    emitBurst(
+      state,
+      { kind: "mxmActivate", plane },
+      { op: "abc", cycle: start, count, period, mode, stream, lane: moving.lane, k: moving.k },
+    );
     emitBurst(
       state,
       { kind: "mxmAccumulate", plane },
@@ -215,7 +340,15 @@ export function addActivation(
   return { choice: read.choice };
 }
 
-function placeStep(state: ScheduleState, mode: MxmMode, _count: number, step: MatmulStep, plane: number, init: boolean, from: number): number {
+function placeStep(
+  state: ScheduleState,
+  mode: MxmMode,
+  _count: number,
+  step: MatmulStep,
+  plane: number,
+  init: boolean,
+  from: number,
+): number {
   const builder = newTemplate(state);
   addActivation(builder, mode, step.moving, plane, init, undefined);
   const placed = tryPlace(builder, from);
@@ -225,7 +358,15 @@ function placeStep(state: ScheduleState, mode: MxmMode, _count: number, step: Ma
 }
 
 /** The last step: its sums go to the VXM and are written by the epilogue. */
-function placeLastStep(state: ScheduleState, mode: MxmMode, group: MatmulGroup, step: MatmulStep, plane: number, init: boolean, from: number): number {
+function placeLastStep(
+  state: ScheduleState,
+  mode: MxmMode,
+  group: MatmulGroup,
+  step: MatmulStep,
+  plane: number,
+  init: boolean,
+  from: number,
+): number {
   const spec = specOf(state, mode);
   const apart = separateSources(state, { ...group.epilogue, sources: [...group.epilogue.sources, step.moving.access] });
   const epilogue = { ...group.epilogue, sources: apart.sources.slice(0, -1) };
@@ -233,13 +374,22 @@ function placeLastStep(state: ScheduleState, mode: MxmMode, group: MatmulGroup, 
   const { start } = placePass(state, epilogue, spec.vectorPeriod, from, (builder) => {
     const emission = addEmission(builder, plane, group.count, spec.vectorPeriod);
     addActivation(builder, mode, moving, plane, init, emission);
-    return { at: emission.at + Math.abs(vxmColumn(state.target) - mxmColumn(state.target, planeHemisphere(state.target, plane))), sums: emission };
+    return {
+      at:
+        emission.at + Math.abs(vxmColumn(state.target) - mxmColumn(state.target, planeHemisphere(state.target, plane))),
+      sums: emission,
+    };
   });
   return start;
 }
 
 /** Streams for the sums of a burst whose ABC starts at offset 0. */
-export function addEmission(builder: TemplateBuilder, plane: number, count: number, period: number): { choice: number; direction: Direction; at: number } {
+export function addEmission(
+  builder: TemplateBuilder,
+  plane: number,
+  count: number,
+  period: number,
+): { choice: number; direction: Direction; at: number } {
   const { target } = builder.state;
   const hemisphere = planeHemisphere(target, plane);
   const direction: Direction = hemisphere === "W" ? "E" : "W";

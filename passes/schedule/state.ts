@@ -40,8 +40,19 @@ export type BufferContent =
 
 /** Rows of a packed weight tile, striped over the slices of its buffer. */
 export type TileContent =
-  | { readonly kind: "const"; readonly tile: import("../lower/kernel.ts").ConstTile; readonly mode: "int8" | "fp16" | "fp32"; readonly stripes: number }
-  | { readonly kind: "fill"; readonly bits: number; readonly k: number; readonly mode: "int8" | "fp16" | "fp32"; readonly stripes: number };
+  | {
+      readonly kind: "const";
+      readonly tile: import("../lower/kernel.ts").ConstTile;
+      readonly mode: "int8" | "fp16" | "fp32";
+      readonly stripes: number;
+    }
+  | {
+      readonly kind: "fill";
+      readonly bits: number;
+      readonly k: number;
+      readonly mode: "int8" | "fp16" | "fp32";
+      readonly stripes: number;
+    };
 
 /** A burst with memory addresses still relative to a buffer. */
 export interface Burst {
@@ -116,7 +127,14 @@ export const bytesOfStorage = (storage: Storage): number => storedTypes[storage.
 export const partCount = (storage: Storage): number => Math.max(1, Math.ceil(storage.vectors / storage.partVectors));
 export const pinKey = (storage: StorageId, part: number): string => `${storage}:${part}`;
 
-export function newScheduleState(target: Target, storages: readonly Storage[], together: ReadonlyMap<StorageId, ReadonlySet<StorageId>>, pinned: ReadonlyMap<string, Location>, weights: WeightColumns, tuning: Tuning = plainTuning): ScheduleState {
+export function newScheduleState(
+  target: Target,
+  storages: readonly Storage[],
+  together: ReadonlyMap<StorageId, ReadonlySet<StorageId>>,
+  pinned: ReadonlyMap<string, Location>,
+  weights: WeightColumns,
+  tuning: Tuning = plainTuning,
+): ScheduleState {
   const resources = mapResources(target);
   const state: ScheduleState = {
     target,
@@ -162,7 +180,13 @@ function loadIndex(state: ScheduleState, hemisphere: Hemisphere, column: number,
   return ((hemisphere === "W" ? 0 : 1) * memColumnsPerHemisphere(state.target) + column) * 2 + bank;
 }
 
-export function addColumnLoad(state: ScheduleState, hemisphere: Hemisphere, column: number, bank: number, words: number): void {
+export function addColumnLoad(
+  state: ScheduleState,
+  hemisphere: Hemisphere,
+  column: number,
+  bank: number,
+  words: number,
+): void {
   const index = loadIndex(state, hemisphere, column, bank);
   state.load[index] = (state.load[index] as number) + words;
 }
@@ -173,7 +197,8 @@ export function addBuffer(state: ScheduleState, spec: Omit<Buffer, "id" | "first
   const buffer: Buffer = { ...spec, id: state.buffers.length, firstWrite: Number.MAX_SAFE_INTEGER, lastRead: -1 };
   state.buffers.push(buffer);
   const perColumn = state.target.mem.slicesPerColumn;
-  for (const column of new Set(buffer.slices.map((slice) => Math.floor(slice / perColumn)))) addColumnLoad(state, buffer.hemisphere, column, buffer.bank, Math.max(buffer.words, state.tuning.leastLoad));
+  for (const column of new Set(buffer.slices.map((slice) => Math.floor(slice / perColumn))))
+    addColumnLoad(state, buffer.hemisphere, column, buffer.bank, Math.max(buffer.words, state.tuning.leastLoad));
   return buffer;
 }
 

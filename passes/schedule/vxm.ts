@@ -5,9 +5,21 @@ import { type Direction, type Hemisphere, vxmColumn } from "../../ir/target/geom
 import type { Target } from "../../ir/target/target.ts";
 import type { Access, EwArg, EwOp, EwPass, EwSink, StorageId } from "../lower/kernel.ts";
 import { bufferOf, candidateLocations, locatePart } from "./locations.ts";
-import { type Placed } from "./place.ts";
+import type { Placed } from "./place.ts";
 import { addStorageState, type Buffer, type Location, pinKey, type ScheduleState, storageById } from "./state.ts";
-import { addRead, addWrite, chooseStreams, conflictsWithItself, emitBurst, newTemplate, placeAt, span, takenStream, type TemplateBuilder, tryPlace } from "./template.ts";
+import {
+  addRead,
+  addWrite,
+  chooseStreams,
+  conflictsWithItself,
+  emitBurst,
+  newTemplate,
+  placeAt,
+  span,
+  type TemplateBuilder,
+  takenStream,
+  tryPlace,
+} from "./template.ts";
 
 /** Cycles an operation takes. */
 export function aluLatency(target: Target, op: EwOp["op"]): number {
@@ -18,7 +30,14 @@ export function aluLatency(target: Target, op: EwOp["op"]): number {
 function withSinkMoves(state: ScheduleState, pass: EwPass): { ops: readonly EwOp[]; sinks: readonly EwSink[] } {
   const ops = [...pass.ops];
   const used = new Set<number>();
-  const copies = pass.sinks.flatMap((sink): EwSink[] => (storageById(state, sink.access.storage).replicated ? [{ ...sink, copy: 0 }, { ...sink, copy: 1 }] : [sink]));
+  const copies = pass.sinks.flatMap((sink): EwSink[] =>
+    storageById(state, sink.access.storage).replicated
+      ? [
+          { ...sink, copy: 0 },
+          { ...sink, copy: 1 },
+        ]
+      : [sink],
+  );
   const sinks = copies.map((sink): EwSink => {
     if (!used.has(sink.op)) {
       used.add(sink.op);
@@ -35,7 +54,9 @@ function issueOffsets(target: Target, ops: readonly EwOp[]): number[] {
   const offsets: number[] = [];
   for (const op of ops) {
     let at = 0;
-    for (const arg of op.args) if (arg.kind === "op") at = Math.max(at, (offsets[arg.op] as number) + aluLatency(target, (ops[arg.op] as EwOp).op));
+    for (const arg of op.args)
+      if (arg.kind === "op")
+        at = Math.max(at, (offsets[arg.op] as number) + aluLatency(target, (ops[arg.op] as EwOp).op));
     offsets.push(at);
   }
   return offsets;
@@ -55,7 +76,15 @@ interface SinkPlace {
  * Adds a pass to a template: element i is at the VXM column at offset `at` + i * period. `sums`: the stream group that carries source 0 of an
  * epilogue. `places` says where each sink's part stands.
  */
-function addPass(builder: TemplateBuilder, pass: EwPass, at: number, period: number, sums: SumsSource | undefined, places: readonly SinkPlace[], copy: 0 | 1): void {
+function addPass(
+  builder: TemplateBuilder,
+  pass: EwPass,
+  at: number,
+  period: number,
+  sums: SumsSource | undefined,
+  places: readonly SinkPlace[],
+  copy: 0 | 1,
+): void {
   const { state } = builder;
   const { target, resources } = state;
   const column = vxmColumn(target);
@@ -75,18 +104,35 @@ function addPass(builder: TemplateBuilder, pass: EwPass, at: number, period: num
   const sinkOf = new Map(sinks.map((sink, i) => [sink.op, i]));
   const aluChoices = ops.map((op, i) => {
     const sink = sinkOf.get(i);
-    const narrow = sink !== undefined && ["f16", "i8", "u8"].includes(storageById(state, (sinks[sink] as EwSink).access.storage).type);
+    const narrow =
+      sink !== undefined &&
+      ["f16", "i8", "u8"].includes(storageById(state, (sinks[sink] as EwSink).access.storage).type);
     const large = aluOps[op.op].large || narrow;
     const small = Array.from({ length: target.vxm.alus }, (_, a) => a).filter((a) => !target.vxm.largeAlus.includes(a));
     const candidates = large ? target.vxm.largeAlus : [...small, ...target.vxm.largeAlus];
     // A slower operation's results come out after those of a faster one issued behind it: the ALU is kept until they cannot meet.
     const tail = aluLatency(target, op.op) - target.vxm.latency.simple;
-    builder.choices.push({ options: candidates.map((a) => [resources.alu(a)]), at: at + (offsets[i] as number), length: length + Math.max(0, tail) });
+    builder.choices.push({
+      options: candidates.map((a) => [resources.alu(a)]),
+      at: at + (offsets[i] as number),
+      length: length + Math.max(0, tail),
+    });
     return builder.choices.length - 1;
   });
-  const outputs = sinks.map((sink, i) => addSink(builder, sink, places[i] as SinkPlace, at + (offsets[sink.op] as number) + aluLatency(target, (ops[sink.op] as EwOp).op), period, pass.count));
+  const outputs = sinks.map((sink, i) =>
+    addSink(
+      builder,
+      sink,
+      places[i] as SinkPlace,
+      at + (offsets[sink.op] as number) + aluLatency(target, (ops[sink.op] as EwOp).op),
+      period,
+      pass.count,
+    ),
+  );
   builder.emits.push((start, taken) => {
-    const aluOf = (op: number): number => ((builder.choices[aluChoices[op] as number]?.options[taken[aluChoices[op] as number] as number] ?? [])[0] as number) - resources.alu(0);
+    const aluOf = (op: number): number =>
+      ((builder.choices[aluChoices[op] as number]?.options[taken[aluChoices[op] as number] as number] ??
+        [])[0] as number) - resources.alu(0);
     ops.forEach((op, i) => {
       const offset = offsets[i] as number;
       const operand = (arg: EwArg | undefined): AluOperand => {
@@ -94,10 +140,20 @@ function addPass(builder: TemplateBuilder, pass: EwPass, at: number, period: num
         switch (arg.kind) {
           case "source": {
             const source = sources[arg.source] as { direction: Direction; choice: number; type: StreamType };
-            return { kind: "stream", stream: takenStream(builder, source.choice, taken, source.direction), direction: source.direction, type: source.type, delay: offset };
+            return {
+              kind: "stream",
+              stream: takenStream(builder, source.choice, taken, source.direction),
+              direction: source.direction,
+              type: source.type,
+              delay: offset,
+            };
           }
           case "op":
-            return { kind: "alu", alu: aluOf(arg.op), delay: offset - (offsets[arg.op] as number) - aluLatency(target, (ops[arg.op] as EwOp).op) };
+            return {
+              kind: "alu",
+              alu: aluOf(arg.op),
+              delay: offset - (offsets[arg.op] as number) - aluLatency(target, (ops[arg.op] as EwOp).op),
+            };
           case "immediate":
             return { kind: "immediate", bits: arg.bits };
           case "self":
@@ -109,7 +165,12 @@ function addPass(builder: TemplateBuilder, pass: EwPass, at: number, period: num
       const output: AluOutput =
         out === undefined
           ? { kind: "none" }
-          : { kind: "stream", stream: takenStream(builder, out.choice, taken, out.direction), direction: out.direction, type: out.type };
+          : {
+              kind: "stream",
+              stream: takenStream(builder, out.choice, taken, out.direction),
+              direction: out.direction,
+              type: out.type,
+            };
       emitBurst(
         state,
         { kind: "vxmAlu", alu: aluOf(i) },
@@ -130,7 +191,14 @@ function addPass(builder: TemplateBuilder, pass: EwPass, at: number, period: num
   });
 }
 
-function addSink(builder: TemplateBuilder, sink: EwSink, place: SinkPlace, at: number, period: number, count: number): { direction: Direction; choice: number; type: StreamType } {
+function addSink(
+  builder: TemplateBuilder,
+  sink: EwSink,
+  place: SinkPlace,
+  at: number,
+  period: number,
+  count: number,
+): { direction: Direction; choice: number; type: StreamType } {
   const { state } = builder;
   const column = vxmColumn(state.target);
   const storage = storageById(state, sink.access.storage);
@@ -138,7 +206,18 @@ function addSink(builder: TemplateBuilder, sink: EwSink, place: SinkPlace, at: n
   const direction: Direction = at0.hemisphere;
   const choice = chooseStreams(builder, direction, at0.slices.length, column, at, span(count, period));
   const planes = at0.slices.map((_, i) => i);
-  addWrite(builder, sink.access.storage, sink.access.vectors, at0, planes, column, direction, choice, at + (sink.every - 1) * period, period * sink.every);
+  addWrite(
+    builder,
+    sink.access.storage,
+    sink.access.vectors,
+    at0,
+    planes,
+    column,
+    direction,
+    choice,
+    at + (sink.every - 1) * period,
+    period * sink.every,
+  );
   return { direction, choice, type: storage.type };
 }
 
@@ -159,7 +238,8 @@ function virtualBuffer(state: ScheduleState, sink: EwSink, location: Location): 
   };
 }
 
-export const partOfSink = (state: ScheduleState, sink: EwSink): number => Math.floor((sink.access.vectors[0] as number) / storageById(state, sink.access.storage).partVectors);
+export const partOfSink = (state: ScheduleState, sink: EwSink): number =>
+  Math.floor((sink.access.vectors[0] as number) / storageById(state, sink.access.storage).partVectors);
 
 /** Hemisphere from which an access is read: that of its first part. */
 export function sideOf(state: ScheduleState, source: Access): Hemisphere {
@@ -177,7 +257,13 @@ export type Around = (builder: TemplateBuilder) => { at: number; sums: SumsSourc
  * Places a pass: sinks whose part stands nowhere yet are tried at several locations, the earliest wins. `around` adds what belongs to the same
  * template (the MXM side of an epilogue).
  */
-export function placePass(state: ScheduleState, pass: EwPass, period: number, from: number, around: Around): { start: number } {
+export function placePass(
+  state: ScheduleState,
+  pass: EwPass,
+  period: number,
+  from: number,
+  around: Around,
+): { start: number } {
   const { sinks } = withSinkMoves(state, pass);
   const known = sinks.map((sink): SinkPlace => {
     const part = partOfSink(state, sink);
@@ -196,14 +282,25 @@ export function placePass(state: ScheduleState, pass: EwPass, period: number, fr
       addPass(builder, pass, at, period, sums, places, copy);
       const limit = found?.placed?.start ?? best?.placed.start;
       const placed = conflictsWithItself(builder) ? undefined : tryPlace(builder, from, limit);
-      if (found === undefined || (placed !== undefined && (found.placed === undefined || placed.start < found.placed.start))) found = { builder, placed };
+      if (
+        found === undefined ||
+        (placed !== undefined && (found.placed === undefined || placed.start < found.placed.start))
+      )
+        found = { builder, placed };
     }
     return found as { builder: TemplateBuilder; placed: Placed | undefined };
   };
-  const open = places.map((place, i) => (place.buffer === undefined && place.location === undefined ? i : -1)).filter((i) => i >= 0);
+  const open = places
+    .map((place, i) => (place.buffer === undefined && place.location === undefined ? i : -1))
+    .filter((i) => i >= 0);
   for (const i of open) {
     const storage = storageById(state, (sinks[i] as EwSink).access.storage);
-    const candidates = candidateLocations(state, storage, partOfSink(state, sinks[i] as EwSink), sideOfSink(state, sinks[i] as EwSink));
+    const candidates = candidateLocations(
+      state,
+      storage,
+      partOfSink(state, sinks[i] as EwSink),
+      sideOfSink(state, sinks[i] as EwSink),
+    );
     const free = candidates.find((c) => !places.some((place, j) => j !== i && takesColumn(state, place, c)));
     places[i] = { buffer: undefined, location: free ?? candidates[0] };
   }
@@ -211,7 +308,12 @@ export function placePass(state: ScheduleState, pass: EwPass, period: number, fr
     const storage = storageById(state, (sinks[i] as EwSink).access.storage);
     best = undefined;
     let chosen = places[i] as SinkPlace;
-    const candidates = candidateLocations(state, storage, partOfSink(state, sinks[i] as EwSink), sideOfSink(state, sinks[i] as EwSink));
+    const candidates = candidateLocations(
+      state,
+      storage,
+      partOfSink(state, sinks[i] as EwSink),
+      sideOfSink(state, sinks[i] as EwSink),
+    );
     for (let c = 0; c < candidates.length && (c < state.tuning.candidates || best === undefined); c++) {
       const location = candidates[c];
       places[i] = { buffer: undefined, location };
@@ -226,7 +328,17 @@ export function placePass(state: ScheduleState, pass: EwPass, period: number, fr
   best = undefined;
   sinks.forEach((sink, i) => {
     const place = places[i] as SinkPlace;
-    if (place.buffer === undefined) places[i] = { buffer: locatePart(state, storageById(state, sink.access.storage), partOfSink(state, sink), sink.copy ?? 0, place.location as Location), location: undefined };
+    if (place.buffer === undefined)
+      places[i] = {
+        buffer: locatePart(
+          state,
+          storageById(state, sink.access.storage),
+          partOfSink(state, sink),
+          sink.copy ?? 0,
+          place.location as Location,
+        ),
+        location: undefined,
+      };
   });
   const { builder, placed } = build();
   if (placed === undefined) {
@@ -238,13 +350,22 @@ export function placePass(state: ScheduleState, pass: EwPass, period: number, fr
 }
 
 /** Hemisphere a sink's part must stand in, if that is settled. */
-const sideOfSink = (state: ScheduleState, sink: EwSink): Hemisphere | undefined => (sink.copy === undefined ? state.side[sink.access.storage] : sink.copy === 0 ? "W" : "E");
+const sideOfSink = (state: ScheduleState, sink: EwSink): Hemisphere | undefined =>
+  sink.copy === undefined ? state.side[sink.access.storage] : sink.copy === 0 ? "W" : "E";
 
 /** Whether a sink's place is in the column of a location. */
 function takesColumn(state: ScheduleState, place: SinkPlace, location: Location): boolean {
   const at = place.buffer;
-  if (at !== undefined) return at.hemisphere === location.hemisphere && Math.floor((at.slices[0] as number) / state.target.mem.slicesPerColumn) === location.column;
-  return place.location !== undefined && place.location.hemisphere === location.hemisphere && place.location.column === location.column;
+  if (at !== undefined)
+    return (
+      at.hemisphere === location.hemisphere &&
+      Math.floor((at.slices[0] as number) / state.target.mem.slicesPerColumn) === location.column
+    );
+  return (
+    place.location !== undefined &&
+    place.location.hemisphere === location.hemisphere &&
+    place.location.column === location.column
+  );
 }
 
 /** Whether two sources of a pass stand in the same slices: they cannot be read in the same cycles. */
@@ -252,7 +373,11 @@ function clashingSources(state: ScheduleState, pass: EwPass): number | undefined
   const used = new Set<string>();
   for (const sink of pass.sinks) {
     const part = partOfSink(state, sink);
-    for (const place of [state.parts[sink.access.storage]?.[part]?.buffers[0] ?? pinnedSlices(state, sink.access.storage, part), state.parts[sink.access.storage]?.[part]?.buffers[1]]) if (place !== undefined) for (const slice of place.slices) used.add(`${place.bank}!${place.hemisphere}${slice}`);
+    for (const place of [
+      state.parts[sink.access.storage]?.[part]?.buffers[0] ?? pinnedSlices(state, sink.access.storage, part),
+      state.parts[sink.access.storage]?.[part]?.buffers[1],
+    ])
+      if (place !== undefined) for (const slice of place.slices) used.add(`${place.bank}!${place.hemisphere}${slice}`);
   }
   for (let i = 0; i < pass.sources.length; i++) {
     const source = pass.sources[i];
@@ -275,11 +400,19 @@ function clashingSources(state: ScheduleState, pass: EwPass): number | undefined
   return undefined;
 }
 
-function pinnedSlices(state: ScheduleState, storage: StorageId, part: number): { hemisphere: Hemisphere; slices: readonly number[]; bank: number } | undefined {
+function pinnedSlices(
+  state: ScheduleState,
+  storage: StorageId,
+  part: number,
+): { hemisphere: Hemisphere; slices: readonly number[]; bank: number } | undefined {
   const location = state.pinned.get(pinKey(storage, part));
   if (location === undefined) return undefined;
   const first = location.column * state.target.mem.slicesPerColumn + location.sub;
-  return { hemisphere: location.hemisphere, slices: Array.from({ length: location.width }, (_, i) => first + i), bank: location.bank };
+  return {
+    hemisphere: location.hemisphere,
+    slices: Array.from({ length: location.width }, (_, i) => first + i),
+    bank: location.bank,
+  };
 }
 
 /** Copies a source to other columns where it would share slices with another source of the pass. */
@@ -299,7 +432,14 @@ function copyAccess(state: ScheduleState, source: Access, pass: EwPass): Access 
   const original = storageById(state, source.storage);
   const distinct = [...new Set(source.vectors)].sort((a, b) => a - b);
   const id = state.storages.length as StorageId;
-  addStorageState(state, { id, name: `${original.name}.copy`, type: original.type, vectors: distinct.length, partVectors: distinct.length, replicated: false });
+  addStorageState(state, {
+    id,
+    name: `${original.name}.copy`,
+    type: original.type,
+    vectors: distinct.length,
+    partVectors: distinct.length,
+    replicated: false,
+  });
   const others = new Set(pass.sources.flatMap((other) => (other === "sums" ? [] : [other.storage])));
   (state.together as Map<StorageId, ReadonlySet<StorageId>>).set(id, others);
   const all = Int32Array.from(distinct.keys());
