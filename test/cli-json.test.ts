@@ -1,9 +1,11 @@
 // `--json`: one document, as its schema in the package says, for every command; and the files that commands write.
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import onnxProto from "onnx-proto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { commandRows } from "../src/commands/table.ts";
 import { stageRows } from "../src/docs/passes-page.ts";
+import { writeTensorProto } from "../src/onnx/tensor-file.ts";
 import { lpuc, root, scratchFolder } from "./cli-runner.ts";
 import { schemaProblems } from "./json-schema.ts";
 
@@ -211,6 +213,19 @@ describe("documents", () => {
     expect(await documentOf("alloc", 4, "alloc", buffers, "--capacity", "7")).toMatchObject({ result: "infeasible" });
   });
 
+  test("conformance: passed, failed and unsupported, each with its reason", async () => {
+    const node = (op: string) => ({ name: "only", opType: op, input: ["x"], output: ["y"] });
+    writeCase(scratch.path("cases/relu"), node("Relu"), [-1, 2], [0, 2]);
+    writeCase(scratch.path("cases/wrong"), node("Neg"), [-1, 2], [1, 2]);
+    writeCase(scratch.path("cases/strange"), node("Frobnicate"), [-1, 2], [0, 0]);
+    expect(await documentOf("conformance", 5, "conformance", scratch.path("cases"))).toMatchObject({
+      passed: ["relu"],
+      failed: [{ name: "wrong" }],
+      unsupported: [{ name: "strange", op: "Frobnicate" }],
+    });
+    await documentOf("conformance", 0, "conformance", scratch.path("cases/relu"), scratch.path("cases/strange"));
+  });
+
   test("errors are documents too, and every schema has met an output", async () => {
     const error = await documentOf("error", 7, "compile", scratch.path("absent.onnx"));
     expect(error).toMatchObject({ command: "compile", exitCode: 7, diagnostics: [{ code: "LPU1001" }] });
@@ -220,6 +235,21 @@ describe("documents", () => {
     expect([...seen].sort()).toEqual(schemas);
   });
 });
+
+/** A folder of the backend tests' form: one node over float32[2]. */
+function writeCase(folder: string, node: object, input: readonly number[], output: readonly number[]): void {
+  const { onnx } = onnxProto;
+  const value = (name: string) => ({ name, type: { tensorType: { elemType: 1, shape: { dim: [{ dimValue: 2 }] } } } });
+  const graph = { name: "one", input: [value("x")], output: [value("y")], node: [node] };
+  const model = { irVersion: 8, opsetImport: [{ domain: "", version: 17 }], graph };
+  const set = join(folder, "test_data_set_0");
+  mkdirSync(set, { recursive: true });
+  writeFileSync(join(folder, "model.onnx"), onnx.ModelProto.encode(model).finish());
+  const tensor = (name: string, data: readonly number[]) =>
+    writeTensorProto(name, { dtype: "float32", shape: [2], bytes: new Uint8Array(Float32Array.from(data).buffer) });
+  writeFileSync(join(set, "input_0.pb"), tensor("x", input));
+  writeFileSync(join(set, "output_0.pb"), tensor("y", output));
+}
 
 async function disassembled(): Promise<string> {
   const file = scratch.path("whole.lpasm");

@@ -78,7 +78,7 @@ export function parseDims(text: string): readonly number[] | undefined {
 }
 
 /** The model options of a command, or everything that is wrong with them. */
-export function modelOptions(session: Session): Result<ModelOptions> {
+export function modelOptions(session: Session, usual: "fp16" | "fp32" = "fp16"): Result<ModelOptions> {
   const target = loadTarget(optionValue(session, "target") ?? defaultTargetName);
   const topology = target.ok ? topologyOf(session, target.value) : ok(undefined);
   const chips = chipsOf(session);
@@ -95,7 +95,7 @@ export function modelOptions(session: Session): Result<ModelOptions> {
     ...(topology.value === undefined ? {} : { topology: topology.value }),
     dims: dims.value,
     shapes: shapes.value,
-    precision: optionValue(session, "precision") === "fp32" ? "fp32" : "fp16",
+    precision: (optionValue(session, "precision") ?? usual) === "fp32" ? "fp32" : "fp16",
     allowNarrowing: isSet(session, "allowNarrowing"),
     onStage: (name) => stage(session, name),
   });

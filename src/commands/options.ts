@@ -27,7 +27,7 @@ export const optionRows = {
   shape: { flags: "--shape <input=1x128>", summary: "shape of an input", isRepeatable: true },
   precision: {
     flags: "--precision <type>",
-    summary: "type of matrix operands (default fp16)",
+    summary: "type of matrix operands (default fp16; conformance fp32)",
     values: ["fp16", "fp32", "int8", "w8a16"],
     refused: {
       allBut: ["fp16", "fp32"],
@@ -86,6 +86,10 @@ export const optionRows = {
     flags: "--tolerance <x>",
     summary:
       "largest difference that still agrees, relative to the largest magnitude where that is above 1 (default 1e-4 in fp32, 2e-2 in fp16)",
+  },
+  caseTolerance: {
+    flags: "--tolerance <x>",
+    summary: "largest relative difference that still agrees (default 1e-3; 1e-7 absolute in any case)",
   },
   // Files and viewing.
   programFile: { flags: "-o, --output <file>", summary: "file for the program (default: the model's name with .lpu)" },
@@ -148,6 +152,9 @@ export const compiling = [
   "jobs",
   "timePasses",
 ] as const satisfies readonly OptionName[];
+
+/** Compiling without what belongs to one model. */
+export const compilingMany = compiling.filter((name) => !["dim", "shape", "assert", "timePasses"].includes(name));
 
 /** The name commander stores an option under: its long flag in camel case. */
 export function attributeOf(row: OptionRow): string {

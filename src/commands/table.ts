@@ -3,10 +3,11 @@ import type { Result } from "../../ir/diag/diagnostic.ts";
 import { asmCommand, disasmCommand } from "./assembler.ts";
 import { checkCommand } from "./check.ts";
 import { compileCommand } from "./compile.ts";
+import { conformanceCommand } from "./conformance.ts";
 import { explainCommand } from "./explain.ts";
 import { inspectCommand } from "./inspect.ts";
 import { opsCommand } from "./ops.ts";
-import { compiling, type OptionName } from "./options.ts";
+import { compiling, compilingMany, type OptionName } from "./options.ts";
 import { allocCommand, partitionCommand } from "./passes-alone.ts";
 import { runCommand } from "./run.ts";
 import { scheduleCommand } from "./schedule.ts";
@@ -81,6 +82,13 @@ export const commandRows: readonly CommandRow[] = [
     run: scheduleCommand,
   },
   {
+    name: "conformance",
+    operands: "<dir...>",
+    summary: "run folders of the ONNX backend tests: compile, verify, execute, compare",
+    options: ["caseTolerance", ...compilingMany],
+    run: conformanceCommand,
+  },
+  {
     name: "partition",
     operands: "<problem.json>",
     summary: "solve a partitioning problem alone",
@@ -112,12 +120,4 @@ export const commandRows: readonly CommandRow[] = [
 ];
 
 /** In the interface, but not implemented in this version. */
-export const laterCommands: readonly string[] = [
-  "conformance",
-  "generate",
-  "route",
-  "diff",
-  "compare",
-  "explore",
-  "bisect",
-];
+export const laterCommands: readonly string[] = ["generate", "route", "diff", "compare", "explore", "bisect"];

@@ -1,0 +1,64 @@
+// `lpuc conformance`: folders of the ONNX backend tests the whole way, compared at the suite's own tolerance.
+import { diagnostic } from "../../ir/diag/codes.ts";
+import { fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
+import { type CaseOptions, conformanceReport, suiteTolerance, type Tolerance } from "../conformance.ts";
+import { runCases } from "../conformance-run.ts";
+import { findCases } from "../onnx/case-files.ts";
+import { columns } from "../report/table.ts";
+import { modelOptions } from "./model-options.ts";
+import { badOption, type Outcome, optionValue, progress, type Session, wholeOption } from "./session.ts";
+
+function toleranceOf(session: Session): Result<Tolerance> {
+  const text = optionValue(session, "caseTolerance");
+  if (text === undefined) return ok(suiteTolerance);
+  const relative = Number(text);
+  if (text.trim() === "" || !(relative >= 0) || !Number.isFinite(relative)) {
+    return fail(badOption("caseTolerance", `'${text}' is not a number from 0 on`));
+  }
+  return ok({ ...suiteTolerance, relative });
+}
+
+export async function conformanceCommand(session: Session): Promise<Result<Outcome>> {
+  const options = modelOptions(session, "fp32");
+  const tolerance = toleranceOf(session);
+  const jobs = wholeOption(session, "jobs", 1);
+  if (!options.ok) return options;
+  if (!tolerance.ok) return tolerance;
+  if (!jobs.ok) return jobs;
+  const cases = findCases(session.operands);
+  if (!cases.ok) return cases;
+  if (cases.value.length === 0) {
+    const help = "a case is a folder with model.onnx and test_data_set_0";
+    return fail(diagnostic("LPU1001", `no test case in ${session.operands.join(", ")}`, { help }));
+  }
+  const { target, topology, precision, chips, allowNarrowing = false } = options.value;
+  const caseOptions: CaseOptions = {
+    target,
+    ...(topology === undefined ? {} : { topology }),
+    precision,
+    chips,
+    tolerance: tolerance.value,
+    allowNarrowing,
+  };
+  let done = 0;
+  const onResult = (_folder: string, result: { readonly name: string }): void => {
+    done += 1;
+    progress(session, `${done} of ${cases.value.length}: ${result.name}`);
+  };
+  const results = await runCases(cases.value, caseOptions, { jobs: jobs.value ?? 1, onResult });
+  progress(session, "");
+  const report = conformanceReport(results);
+  const { passed, failed, unsupported } = report;
+  const rows = [
+    ...failed.map(({ name, reason }) => ["FAIL", name, reason]),
+    ...unsupported.map(({ name, op, reason }) => ["unsupported", name, `${op}: ${reason}`]),
+  ];
+  const list = rows.length === 0 ? [] : [columns(["", "case", "reason"], rows)];
+  const counts = `${passed.length} passed, ${failed.length} failed, ${unsupported.length} unsupported`;
+  const problem = diagnostic("LPU6003", `${failed.length} of ${results.length} cases fail`);
+  return ok({
+    json: { target: target.name, precision, ...report },
+    text: `${[...list, counts].join("\n\n")}\n`,
+    problems: failed.length === 0 ? [] : [problem],
+  });
+}
