@@ -77,7 +77,8 @@ export const timing: readonly Mutation[] = [
   onProgram("issue in the middle of a burst", ["queue"], (program, random) => {
     const spot = pick(
       random,
-      spotsOf(program, anyOp).filter(({ ins }) => ins.count > 2),
+      // The rows of an LW go with its count.
+      spotsOf(program, anyOp).filter(({ ins }) => ins.count > 2 && ins.op !== "lw"),
     );
     if (spot === undefined) return undefined;
     const cycle = spot.ins.cycle + spot.ins.period * (1 + random(spot.ins.count - 1));

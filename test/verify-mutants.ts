@@ -35,8 +35,9 @@ function bytesFor({ dtype, shape }: Binding, random: Random): Uint8Array {
   if (dtypes[dtype].kind === "float") {
     return new Uint8Array(Float32Array.from({ length: count }, () => random(4000) / 1000 - 2).buffer);
   }
-  // Small enough to be an index, a mask or a byte.
-  const numbers = Array.from({ length: count }, () => random(2));
+  // Masks and indices, half of them out of range.
+  const wide = dtype === "int64" || dtype === "int32";
+  const numbers = Array.from({ length: count }, () => (wide && random(2) === 0 ? random(60) - 25 : random(2)));
   if (dtype === "int64") return new Uint8Array(BigInt64Array.from(numbers, BigInt).buffer);
   if (dtype === "int32") return new Uint8Array(Int32Array.from(numbers).buffer);
   return Uint8Array.from(numbers);

@@ -2,6 +2,7 @@
 // moved factors are equal and different polynomials almost never are. Tells `operand` and `lifetime` violations; sees program and target only.
 import type { Mnemonic } from "../../ir/machine/isa.ts";
 import { reportCircularOverlaps } from "./bursts.ts";
+import { combinesRows } from "./choice.ts";
 import type { Execution, Step } from "./execution.ts";
 import { evaluateGraph } from "./graph-values.ts";
 import { constantOf } from "./image.ts";
@@ -128,6 +129,7 @@ export function checkDataflow(
     wires: new Map(),
     sites,
     told: new Set(),
+    combined: combinesRows(program),
     unknowns: 0,
   };
   const inputs = randomInputs(program, seed);

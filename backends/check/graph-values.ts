@@ -3,6 +3,7 @@
 import type { Attrs, AttrValue } from "../../ir/graph/graph.ts";
 import type { AluOp } from "../../ir/machine/isa.ts";
 import type { Program, ProgramGraph } from "../../ir/machine/program.ts";
+import { chooseElement, combinesRows, maxRows } from "./choice.ts";
 import { addField, isSpecial, multiplyField } from "./field.ts";
 import { floatAt, floatsOf, intAt, kindAt, type Lanes, laneKinds, lanesOf, mixedLanes, saturated } from "./lanes.ts";
 import { applyOperation, roundToHalf } from "./meaning.ts";
@@ -155,12 +156,13 @@ export function indexAt(kind: number, x: number, limit: number): number {
   return value < 0 ? value + limit : value;
 }
 
-function gather(data: Operand, indices: Operand, axis: number): Lanes {
+function gather(data: Operand, indices: Operand, axis: number, combined: boolean): Lanes {
   const strides = stridesOf(data.shape);
   const size = data.shape[axis] as number;
   const outer = countOf(data.shape.slice(0, axis));
   const inner = strides[axis] as number;
   const chosen = Int32Array.from(indices.value.x, (x, i) => indexAt(kindAt(indices.value, i), x, size));
+  if (combined && size <= maxRows) return gatherCombined(data.value, chosen, outer, size, inner);
   const order = new Int32Array(outer * chosen.length * inner);
   let at = 0;
   for (let o = 0; o < outer; o++) {
@@ -170,6 +172,23 @@ function gather(data: Operand, indices: Operand, axis: number): Lanes {
     }
   }
   return pick(data.value, order);
+}
+
+function gatherCombined(data: Lanes, chosen: Int32Array, outer: number, size: number, inner: number): Lanes {
+  const x = new Int32Array(outer * chosen.length * inner);
+  const kinds = new Uint8Array(x.length);
+  const element = { kind: 0, x: 0 };
+  let at = 0;
+  for (let o = 0; o < outer; o++) {
+    for (const index of chosen) {
+      for (let i = 0; i < inner; i++) {
+        chooseElement(data, o * size * inner + i, inner, size, index, element);
+        x[at] = element.x;
+        kinds[at++] = element.kind;
+      }
+    }
+  }
+  return mixedLanes(x, kinds);
 }
 
 /** Rows of both operands as field values; constants of an fp16 product are rounded first. */
@@ -303,7 +322,15 @@ function view(node: Node, x: Operand, out: Shape): Lanes {
   }
 }
 
-function evaluateNode(node: Node, inputs: readonly Operand[], out: Shape, outFloat: boolean, inFloat: boolean): Lanes {
+interface Setting {
+  readonly outFloat: boolean;
+  readonly inFloat: boolean;
+  /** A gather combines all rows of a table that is not constant. */
+  readonly combined: boolean;
+}
+
+function evaluateNode(node: Node, inputs: readonly Operand[], out: Shape, setting: Setting): Lanes {
+  const { outFloat, inFloat } = setting;
   const first = inputs[0] ?? { value: lanesOf(new Int32Array(0), laneKinds.bits), shape: [] };
   const second = inputs[1] ?? first;
   const { op } = node;
@@ -340,7 +367,7 @@ function evaluateNode(node: Node, inputs: readonly Operand[], out: Shape, outFlo
     case "pad":
       return pad(first, node.attrs, out, outFloat);
     case "gather":
-      return gather(first, second, int(node.attrs.axis));
+      return gather(first, second, int(node.attrs.axis), setting.combined);
     default:
       return view(node, first, out);
   }
@@ -353,6 +380,7 @@ export function evaluateGraph(
   wanted: readonly number[],
 ): ReadonlyMap<number, Lanes> {
   const { tensors, nodes } = program.graph;
+  const combined = combinesRows(program);
   const values = new Map<number, Lanes>();
   const lastUse = new Map<number, number>();
   nodes.forEach((node, index) => {
@@ -369,8 +397,13 @@ export function evaluateGraph(
     const inputs = node.inputs.map((input) => ({ value: tensorValue(input), shape: tensors[input]?.shape ?? [] }));
     const output = tensors[node.output];
     if (output === undefined) return;
-    const inFloat = tensors[node.inputs[0] ?? -1]?.dtype === "float32";
-    values.set(node.output, evaluateNode(node, inputs, output.shape, output.dtype === "float32", inFloat));
+    const first = tensors[node.inputs[0] ?? -1];
+    const setting = {
+      inFloat: first?.dtype === "float32",
+      outFloat: output.dtype === "float32",
+      combined: combined && first?.constant === undefined,
+    };
+    values.set(node.output, evaluateNode(node, inputs, output.shape, setting));
     for (const input of node.inputs) if (lastUse.get(input) === index) values.delete(input);
     if (!lastUse.has(node.output)) values.delete(node.output);
   });

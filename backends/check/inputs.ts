@@ -35,12 +35,24 @@ function indexLimits(program: Program): ReadonlyMap<number, number> {
   return limits;
 }
 
-/** Mostly 0..limit-1; one in four below or above, where the program has to count from the end or to clamp. */
-function drawInteger(random: number, limit: number, isBool: boolean): number {
-  const least = Math.max(1, limit);
-  const positive = Math.abs(random);
-  if (isBool || positive % 4 > 0) return Math.floor(positive / 16) % least;
-  return (positive & 8) === 0 ? -1 - (Math.floor(positive / 16) % least) : least + (Math.floor(positive / 16) % least);
+/** Integers by turns strictly inside 0..limit-1, counted from the end, anywhere in 0..limit-1, and beyond either end, where a program clamps. */
+function drawInteger(random: number, turn: number, limit: number, isBool: boolean): number {
+  const value = Math.abs(random) % Math.max(1, limit);
+  if (isBool) return value;
+  switch (turn % 8) {
+    case 0:
+    case 4:
+      return limit > 2 ? 1 + (Math.abs(random) % (limit - 2)) : value;
+    case 1:
+    case 5:
+      return value - limit;
+    case 3:
+      return value + limit;
+    case 7:
+      return value - 2 * limit;
+    default:
+      return value;
+  }
 }
 
 /** The value of every input tensor. */
@@ -56,7 +68,7 @@ export function randomInputs(program: Program, seed: number): ReadonlyMap<number
     const isByte = dtypes[tensor.dtype].bits === 8 && dtypes[tensor.dtype].kind !== "bool";
     const limit = limits.get(binding.tensor) ?? (dtypes[binding.dtype].kind === "bool" ? 2 : 4);
     const x = Int32Array.from({ length: count }, (_, i) =>
-      isFloat || isByte ? draw(i) : drawInteger(draw(i), limit, dtypes[binding.dtype].kind === "bool"),
+      isFloat || isByte ? draw(i) : drawInteger(draw(i), i + seed, limit, dtypes[binding.dtype].kind === "bool"),
     );
     values.set(binding.tensor, lanesOf(x, isFloat ? laneKinds.float : isByte ? laneKinds.int : laneKinds.bits));
   }

@@ -1,9 +1,11 @@
 // Memory instructions in the data-flow proof: reads must find what their claimed buffer was written with, writes leave their mark.
+import type { InstructionOf } from "../../ir/machine/isa.ts";
 import type { ProgramSymbol } from "../../ir/machine/program.ts";
+import { chooseBytes, maxRows } from "./choice.ts";
 import { complain, type Execution, type Step, takePort, unknownBytes } from "./execution.ts";
 import { indexAt } from "./graph-values.ts";
 import { type ByteVector, joinLane, laneKinds } from "./lanes.ts";
-import { entryOfSymbol, noteRead, settle, sliceOfUnit, wordState, writeWord } from "./memory.ts";
+import { entryAt, entryOfSymbol, noteRead, settle, sliceOfUnit, wordState, writeWord } from "./memory.ts";
 import { putStream } from "./registers.ts";
 import { countChecked, type Site, siteName } from "./report.ts";
 import { putOf, takesOf } from "./sites.ts";
@@ -121,15 +123,45 @@ function mapLane(planes: readonly ByteVector[]): { readonly kind: number; readon
   return value;
 }
 
+/**
+ * Any word of a table may be the one that is read: all must hold what the buffer was written with, and live until then. The words themselves
+ * are given where some of them were computed.
+ */
+function readTable(
+  run: Execution,
+  site: Site,
+  slice: SliceState,
+  ins: InstructionOf<"gather">,
+  cycle: number,
+  isFirst: boolean,
+): readonly ByteVector[] {
+  settle(run.memory, slice, cycle);
+  let computed = false;
+  for (let row = 0; row < ins.limit; row++) {
+    const word = ins.address + ins.scale * row;
+    const isWritten = entryAt(slice, word) > 0;
+    computed ||= isWritten;
+    // Images do not change: looking once is enough.
+    if (isWritten || isFirst) readWord(run, site, slice, word, cycle);
+  }
+  if (!computed || ins.limit > maxRows) return [];
+  return Array.from({ length: ins.limit }, (_, row) =>
+    readWord(run, site, slice, ins.address + ins.scale * row, cycle),
+  );
+}
+
 export function prepareGather(run: Execution, site: Site): Step | undefined {
   const { ins, unit, chip } = site;
   const put = putOf(run.program.target, unit, ins);
   const [map] = takesOf(run.program.target, unit, ins);
   const slice = sliceOfUnit(run.memory, chip, unit);
   if (ins.op !== "gather" || put === undefined || map === undefined || slice === undefined) return undefined;
-  return (_repetition, cycle) => {
+  return (repetition, cycle) => {
     const { kind, x } = mapLane(takePort(run, site, map, cycle));
-    const value = readWord(run, site, slice, ins.address + ins.scale * indexAt(kind, x, ins.limit), cycle);
+    const index = indexAt(kind, x, ins.limit);
+    const rows = readTable(run, site, slice, ins, cycle, repetition === 0);
+    const chosen = readWord(run, site, slice, ins.address + ins.scale * index, cycle);
+    const value = run.combined && rows.length === ins.limit ? chooseBytes(rows, index) : chosen;
     putStream(run.registers, chip, put.direction, put.stream, cycle + put.delay, put.column, value);
   };
 }
