@@ -1,6 +1,7 @@
 // Schedules for collectives: fewest steps, or least rounds, by trying how many rounds each step may have from the lower bound upwards and
 // looking for trees that fit. Sums are trees run backwards. Knows nothing of cycles.
 import { collectiveBounds, isLess, leastRounds, rankHops } from "./collective-bound.ts";
+import { layPlainTrees } from "./collective-plain.ts";
 import {
   type CollectiveBounds,
   type CollectiveProblem,
@@ -180,6 +181,7 @@ function spreadChunks(problem: CollectiveProblem, wish: Wish, budget: WorkBudget
   if (bounds.steps === 0) return { schedule: { chunks, steps: [] }, rounds: 0 };
   const trial: Trial = { problem, hops: rankHops(problem), budget, needs: new Map() };
   const plain = plainSchedule(trial, chunks, bounds.steps);
+  if (layingCost(problem, chunks, bounds.steps) > budget.left) return plain;
   const mostSteps = Math.max(bounds.steps, wish.steps);
   const least = Math.max(bounds.steps, leastRounds(bounds.roundsPerChunk, chunks));
   for (let rounds = least; rounds < plain.rounds && budget.left > 0; rounds++) {
@@ -195,12 +197,21 @@ function spreadChunks(problem: CollectiveProblem, wish: Wish, budget: WorkBudget
   return plain;
 }
 
-/** Trees laid without looking at one another: always fits, in as many rounds as the busiest links ask for. */
+/** Always fits, in as many rounds as the busiest links ask for. */
 function plainSchedule({ problem, hops }: Trial, chunks: number, steps: number): Found {
-  const rounds = new Array<number>(steps).fill(Number.MAX_SAFE_INTEGER);
-  const sends = findTrees({ problem, chunks, rounds, hops, variant: 0 }, { left: Number.POSITIVE_INFINITY });
-  const needed = (sends ?? []).map((step) => roundsNeeded(problem, step));
-  return toFound(problem, chunks, needed, sends ?? []);
+  const sends = layPlainTrees(problem, chunks, hops, steps);
+  return toFound(
+    problem,
+    chunks,
+    sends.map((step) => roundsNeeded(problem, step)),
+    sends,
+  );
+}
+
+/** Inner steps that laying all trees once takes, roughly. */
+function layingCost(problem: CollectiveProblem, chunks: number, steps: number): number {
+  const ends = problem.blocks.reduce((sum, { destinations }) => sum + destinations.length, 0);
+  return (chunks * ends * problem.links.length * steps) / 2;
 }
 
 function roundsNeeded(problem: CollectiveProblem, sends: readonly (readonly [number, number])[]): number {
