@@ -148,6 +148,7 @@ function runDataSet(folder: string, inputs: readonly string[], set: DataSet, opt
   if (!core.ok) return { ...refused(core.diagnostics), fixed, cycles: 0 };
   const compiled = compileGraph(core.value, target, {
     chips: options.chips,
+    effort: 0,
     ...(options.topology === undefined ? {} : { topology: options.topology }),
     modelName: graph.name,
     precision: options.precision,
