@@ -144,15 +144,6 @@ export function writeFileAtomic(path: string, chunks: Iterable<Uint8Array>): Res
   }
 }
 
-export function makeDirectory(path: string): Result<undefined> {
-  try {
-    mkdirSync(path, { recursive: true });
-    return ok(undefined);
-  } catch (error) {
-    return fail(fileProblem(CANNOT_WRITE, "write", path, error));
-  }
-}
-
 export function writeStdout(text: string | Uint8Array): void {
   writeStream(1, text);
 }
@@ -182,8 +173,4 @@ function isErrorCode(error: unknown, code: string): boolean {
 
 export function stderrIsTerminal(): boolean {
   return process.stderr.isTTY === true;
-}
-
-export function stdoutIsTerminal(): boolean {
-  return process.stdout.isTTY === true;
 }

@@ -26,12 +26,6 @@ export type AllocBuffer = {
 
 export type AllocProblem = { readonly buffers: readonly AllocBuffer[]; readonly capacity: number };
 
-/**
- * All of a buffer lies inside the address space, also what no time needs.
- * Offsets stand in the order of the problem's buffers; peak is the largest offset + size.
- */
-export type AllocSolution = { readonly offsets: readonly number[]; readonly peak: number };
-
 export type ProblemFault = { readonly buffer: number; readonly message: string };
 
 const isCount = (x: number): boolean => Number.isSafeInteger(x) && x >= 0;

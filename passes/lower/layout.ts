@@ -302,6 +302,3 @@ export function dimOffsets(digits: readonly LayoutDigit[], size: number): { vect
 /** Whether any digit of the dimension moves along lanes. */
 export const runsAlongLanes = (digits: readonly LayoutDigit[]): boolean =>
   digits.some((digit) => digit.lane !== 0 && digit.size > 1);
-/** Whether any digit of the dimension moves from vector to vector. */
-export const runsAlongVectors = (digits: readonly LayoutDigit[]): boolean =>
-  digits.some((digit) => digit.vector !== 0 && digit.size > 1);

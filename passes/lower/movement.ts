@@ -3,7 +3,6 @@ import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { GraphNode, TensorId } from "../../ir/graph/graph.ts";
 import { type Demands, resultHome, standardLaneDim } from "./elementwise.ts";
 import {
-  access,
   addStorage,
   type Home,
   homesOf,
@@ -13,10 +12,10 @@ import {
   tensorOf,
   viewLayout,
 } from "./homes.ts";
-import type { GatherJob, StorageId } from "./kernel.ts";
+import type { StorageId } from "./kernel.ts";
 import { choiceLayout, dimOffsets, type Layout, makeLayout, sliceLayout } from "./layout.ts";
 import { type AssemblyPart, assemble } from "./move.ts";
-import { constantHome, isConstant, laneDimOf, moveTo } from "./request.ts";
+import { constantHome, isConstant, moveTo } from "./request.ts";
 import { walkVectors } from "./walk.ts";
 
 /** Any 4-byte home of a tensor, constants included. */
@@ -253,89 +252,4 @@ function rowMajor(shape: readonly number[]): { size: number; vector: number; lan
       return digits;
     })
     .reverse();
-}
-
-/** Rows of `data` at run-time indices; one index a vector (lane 0), one address stream for all byte planes. */
-export function lowerGather(
-  context: LowerContext,
-  node: GraphNode,
-  demands: Demands,
-  origins: readonly number[],
-): void {
-  const id = node.outputs[0] as TensorId;
-  const [data, indices] = node.inputs as [TensorId, TensorId];
-  const axis = node.attrs.axis as number;
-  const dataShape = tensorOf(context, data).shape;
-  const indexShape = tensorOf(context, indices).shape;
-  const last = dataShape.length - 1;
-  const type = storedTypeOf(tensorOf(context, data));
-  const laneDim =
-    axis === last
-      ? last > 0 && (dataShape[last - 1] as number) > 1
-        ? last - 1
-        : -1
-      : standardLaneDim(dataShape, context.target.lanes);
-  const table = isConstant(context, data)
-    ? constantHome(context, data, laneDim, type)
-    : homeWithLane(context, data, laneDim, type, origins);
-  const index =
-    homesOf(context, indices).find((home) => laneDimOf(home.layout) === -1 && home.type === "i32") ??
-    (isConstant(context, indices)
-      ? constantHome(context, indices, -1, "i32")
-      : moveTo(context, indices, -1, false, "i32", origins));
-  const outShape = tensorOf(context, id).shape;
-  const outLane = laneDim < 0 ? -1 : laneDim < axis ? laneDim : laneDim + indexShape.length - 1;
-  const { layout, vectors } = makeLayout(outShape, outLane, context.target.lanes);
-  const home = resultHome(context, id, type, layout, vectors, false, demands);
-  const axisOffsets = dimOffsets(table.layout.dims[axis] ?? [], dataShape[axis] as number).vectors;
-  const scale = (dataShape[axis] as number) > 1 ? (axisOffsets[1] as number) - (axisOffsets[0] as number) : 0;
-  invariant(
-    axisOffsets.every((offset, i) => offset === i * scale),
-    "the gathered axis steps evenly",
-  );
-  const walk = walkVectors(layout);
-  const flatIndex = flatPositions(index.layout);
-  const jobs = new Map<number, { index: number[]; out: number[] }>();
-  const offsetsOf = dataShape.map((size, d) => dimOffsets(table.layout.dims[d] ?? [], size).vectors);
-  for (let i = 0; i < walk.vectors.length; i++) {
-    const at = (d: number): number => walk.first[i * walk.rank + d] as number;
-    let base = table.layout.vector;
-    for (let d = 0; d < dataShape.length; d++) {
-      if (d === axis) continue;
-      base += (offsetsOf[d] as Int32Array)[at(d < axis ? d : d + indexShape.length - 1)] as number;
-    }
-    let flat = 0;
-    for (let d = 0; d < indexShape.length; d++) flat = flat * (indexShape[d] as number) + at(axis + d);
-    let job = jobs.get(base);
-    if (job === undefined) {
-      job = { index: [], out: [] };
-      jobs.set(base, job);
-    }
-    job.index.push(flatIndex.vectors[flat] as number);
-    job.out.push(walk.vectors[i] as number);
-  }
-  const list = [...jobs].map(
-    ([base, job]): GatherJob => ({
-      table: table.storage,
-      base,
-      scale,
-      limit: dataShape[axis] as number,
-      index: access(index.storage, Int32Array.from(job.index)),
-      out: access(home.storage, Int32Array.from(job.out)),
-    }),
-  );
-  context.kernels.push({ kind: "gather", name: "gather", origins, jobs: list });
-}
-
-function homeWithLane(
-  context: LowerContext,
-  id: TensorId,
-  laneDim: number,
-  type: Home["type"],
-  origins: readonly number[],
-): Home {
-  return (
-    homesOf(context, id).find((home) => home.type === type && laneDimOf(home.layout) === laneDim) ??
-    moveTo(context, id, laneDim, false, type, origins)
-  );
 }
