@@ -110,7 +110,10 @@ function install(
   const { lw, iw } = state.target.mxm.latency;
   const cycle = Math.max(loadEnd + lw, busyUntil(state, planes) + 1, loadEnd + 1);
   emitBurst(state, { kind: "mxmLoad", plane }, { op: "iw", cycle, count: 1, period: 1, mode });
-  for (const p of planes) Object.assign(state.engines[p] as object, { loadFree: cycle + 1, installed: "" });
+  for (const p of planes) {
+    const loadFree = Math.max(state.engines[p]?.loadFree ?? 0, cycle + 1);
+    Object.assign(state.engines[p] as object, { loadFree, installed: "" });
+  }
   return cycle + iw;
 }
 
