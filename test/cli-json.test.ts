@@ -213,6 +213,42 @@ describe("documents", () => {
     expect(await documentOf("alloc", 4, "alloc", buffers, "--capacity", "7")).toMatchObject({ result: "infeasible" });
   });
 
+  test("route: a collective, and one that no link serves", async () => {
+    const instance = (links: readonly (readonly number[])[]) =>
+      JSON.stringify({
+        topology: "pair",
+        collective: "Allgather",
+        links_dst_src: links,
+        pre: [[0], [1]],
+        post: [
+          [0, 1],
+          [0, 1],
+        ],
+      });
+    const file = scratch.path("collective.json");
+    writeFileSync(
+      file,
+      instance([
+        [0, 1],
+        [1, 0],
+      ]),
+    );
+    expect(await documentOf("route", 0, "route", file)).toMatchObject({ routed: true, steps: 1 });
+    writeFileSync(
+      file,
+      instance([
+        [0, 0],
+        [1, 0],
+      ]),
+    );
+    expect(await documentOf("route", 4, "route", file)).toMatchObject({
+      routed: false,
+      problems: [{ code: "LPU4003" }],
+    });
+    writeFileSync(file, "{}");
+    await documentOf("error", 1, "route", file);
+  });
+
   test("conformance: passed, failed and unsupported, each with its reason", async () => {
     const node = (op: string) => ({ name: "only", opType: op, input: ["x"], output: ["y"] });
     writeCase(scratch.path("cases/relu"), node("Relu"), [-1, 2], [0, 2]);

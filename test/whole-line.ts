@@ -29,6 +29,7 @@ export function compileForTest(path: string, options: LineOptions = {}): Compile
     dims: new Map(Object.entries(options.dims ?? {})),
     shapes: new Map(),
     precision: options.precision ?? "fp32",
+    effort: 0,
   });
   if (!compiled.ok) throw new Error(compiled.diagnostics.map((d) => `${d.code}: ${d.message}`).join("\n"));
   return compiled.value;

@@ -4,6 +4,7 @@ import { type LowerBound, lowerBoundOf } from "./bound.ts";
 import { continueExactly, type ExactSearch, startExactly } from "./exact.ts";
 import { heuristicPlacement } from "./heuristic.ts";
 import { componentsOf, type Instance, instanceOf, withCapacity } from "./instance.ts";
+import { listPerWork } from "./lowest-first.ts";
 import type { AllocBuffer } from "./problem.ts";
 import { repairPeak } from "./repair.ts";
 import { type Sections, sectionsOf } from "./sections.ts";
@@ -84,12 +85,19 @@ export type FitOutcome = {
   readonly work: number;
 };
 
-/** The component for exact search, and what making it took; without one when that is more than `budget`. */
+/** Work of going down to a solution without ever turning back: every node looks through what is left. */
+const descent = (buffers: number): number => buffers * (1 + buffers / (2 * listPerWork));
+
+/** With less than this many descents nothing comes of a search. */
+const leastDescents = 4;
+
+/** The component for exact search, and what making it took; without one when `budget` is too small. */
 function openComponent(
   sections: Sections,
   component: Component,
   budget: number,
 ): { readonly instance: Instance | undefined; readonly work: number } {
+  if (budget < leastDescents * descent(component.buffers.length)) return { instance: undefined, work: 0 };
   if (component.instance !== undefined) return { instance: component.instance, work: 0 };
   const limit = Math.min(entryLimit, entriesPerWork * budget);
   const instance = instanceOf(sections, component.buffers, component.peak, limit);

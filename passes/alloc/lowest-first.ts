@@ -37,7 +37,7 @@ export type LowestFirst = {
 const huge = 2 ** 52;
 
 /** What an ordinary node or placement does: entries of its list, and entries looked at to place. */
-const listPerWork = 256;
+export const listPerWork = 256;
 const lookedPerWork = 4_096;
 
 function emptyFrames(depth: number): Frames {

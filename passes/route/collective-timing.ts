@@ -135,7 +135,10 @@ function candidatesOf(task: CollectiveTask, wires: Wires): readonly Candidate[] 
     Array.from({ length: blocks }, (_, block) => of(block)).reduce((most, count) => Math.max(most, count), 0);
   return ways.flatMap((way) => {
     const most = largest(way.vectorsOfBlock, way.problem.blocks.length);
-    const counts = chunkCounts.filter((chunks) => chunks === 1 || chunks <= most);
+    // Multiples of the bound's denominator can meet it exactly.
+    const share = collectiveBounds(way.problem).roundsPerChunk.denominator;
+    const tried = new Set([...chunkCounts, ...[1, 2, 4].map((times) => times * share).filter((count) => count <= 64)]);
+    const counts = [...tried].filter((chunks) => chunks === 1 || chunks <= most).sort((a, b) => a - b);
     const objectives: readonly CollectiveObjective[] = ["latency", "bandwidth"];
     return counts.flatMap((chunks) => objectives.map((objective) => ({ ...way, chunks, objective })));
   });

@@ -56,7 +56,7 @@ export interface BlockSchedule {
 }
 
 /** Bursts that may be placed in search of a shorter schedule; the number of tries follows from it, so it never depends on the machine. */
-const searchBudget = 40_000;
+const searchBudget = 10_000;
 const mostTries = 24;
 
 const tunings: readonly Tuning[] = Array.from({ length: mostTries }, (_, i): Tuning => (i === 0 ? plainTuning : { leastLoad: [16, 64, 1, 128][i % 4] as number, candidates: i % 3 === 0 ? 16 : 8, noise: i < 4 ? 0 : [48, 128, 400][i % 3] as number, seed: i }));

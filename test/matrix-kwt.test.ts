@@ -1,0 +1,4 @@
+// The shared model kwt1.encoder on every system.
+import { describeSharedModel } from "./shared-models.ts";
+
+describeSharedModel("kwt1.encoder", { batch: 1 });
