@@ -288,6 +288,12 @@ export const diagnosticCodes = {
       "The model is split at the borders of its repeated layers. It needs more memory than the chips asked for have, or has fewer parts than there are chips.",
     exit: 4,
   },
+  LPU4003: {
+    title: "no route",
+    explain:
+      "The links do not reach from where data is to where it is wanted. The result names the first pair that no path joins.",
+    exit: 4,
+  },
   LPU5001: {
     title: "not an lpuc program",
     explain: "The file does not start with the mark of a .lpu program. Was it written by `lpuc compile` or `lpuc asm`?",

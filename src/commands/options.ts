@@ -116,6 +116,16 @@ export const optionRows = {
   partitionChips: { flags: "--chips <n>", summary: "number of chips, where the problem does not say" },
   capacity: { flags: "--capacity <n>", summary: "bytes of each chip, or size of the address space" },
   budget: { flags: "--budget <n>", summary: "units of search work before the best found is given" },
+  chunks: {
+    flags: "--chunks <n>",
+    summary: "equal parts a block is cut into (default: the number with the least rounds a part)",
+  },
+  objective: {
+    flags: "--objective <what>",
+    summary: "fewest steps, or fewest rounds a chunk (default latency)",
+    values: ["latency", "bandwidth"],
+  },
+  steps: { flags: "--steps <n>", summary: "at most so many steps" },
   // Everywhere.
   json: { flags: "--json", summary: "print one JSON document" },
   quiet: { flags: "-q, --quiet", summary: "print errors only" },

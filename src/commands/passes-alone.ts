@@ -1,8 +1,9 @@
-// `lpuc partition` and `lpuc alloc`: two of the passes alone, on their interchange formats.
+// `lpuc partition`, `lpuc alloc` and `lpuc route`: three of the passes alone, on their interchange formats.
 import { diagnostic } from "../../ir/diag/codes.ts";
 import { type Diagnostic, ok, type Result } from "../../ir/diag/diagnostic.ts";
 import { runAlloc } from "../formats/alloc.ts";
 import { runPartition } from "../formats/partition.ts";
+import { runRoute } from "../formats/route.ts";
 import { readFileBytes, writeFileAtomic } from "../io.ts";
 import { type Outcome, operand, optionValue, type Session, wholeOption } from "./session.ts";
 
@@ -71,4 +72,31 @@ export function allocCommand(session: Session): Result<Outcome> {
     text: answer.text,
     problems: answer.fits ? [] : [notFitting("no allocation within the capacity was found")],
   });
+}
+
+export function routeCommand(session: Session): Result<Outcome> {
+  const path = operand(session, 0);
+  const chunks = wholeOption(session, "chunks", 1);
+  const steps = wholeOption(session, "steps", 1);
+  const budget = wholeOption(session, "budget", 1);
+  if (!chunks.ok) return chunks;
+  if (!steps.ok) return steps;
+  if (!budget.ok) return budget;
+  const text = readText(path);
+  if (!text.ok) return text;
+  const objective = optionValue(session, "objective");
+  const answer = runRoute(text.value, {
+    ...(chunks.value === undefined ? {} : { chunks: chunks.value }),
+    ...(steps.value === undefined ? {} : { steps: steps.value }),
+    ...(budget.value === undefined ? {} : { budget: budget.value }),
+    ...(objective === "latency" || objective === "bandwidth" ? { objective } : {}),
+  });
+  if (!answer.ok) {
+    const diagnostics = answer.faults.map(({ path: at, message }) =>
+      diagnostic("LPU1041", at === "" ? message : `${at}: ${message}`, { location: { kind: "file", path } }),
+    );
+    return { ok: false, diagnostics };
+  }
+  const problems = answer.isRouted ? [] : [diagnostic("LPU4003", "something cannot be routed")];
+  return ok({ json: answer.json, text: answer.text, problems });
 }

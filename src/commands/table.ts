@@ -8,7 +8,7 @@ import { explainCommand } from "./explain.ts";
 import { inspectCommand } from "./inspect.ts";
 import { opsCommand } from "./ops.ts";
 import { compiling, compilingMany, type OptionName } from "./options.ts";
-import { allocCommand, partitionCommand } from "./passes-alone.ts";
+import { allocCommand, partitionCommand, routeCommand } from "./passes-alone.ts";
 import { runCommand } from "./run.ts";
 import { scheduleCommand } from "./schedule.ts";
 import type { Outcome, Session } from "./session.ts";
@@ -103,6 +103,13 @@ export const commandRows: readonly CommandRow[] = [
     run: allocCommand,
   },
   {
+    name: "route",
+    operands: "<problem.json>",
+    summary: "solve a routing problem alone",
+    options: ["chunks", "objective", "steps", "budget"],
+    run: routeCommand,
+  },
+  {
     name: "targets",
     operands: "[name|file]",
     summary: "list the machines lpuc knows, or every number of one with its source",
@@ -120,4 +127,4 @@ export const commandRows: readonly CommandRow[] = [
 ];
 
 /** In the interface, but not implemented in this version. */
-export const laterCommands: readonly string[] = ["generate", "route", "diff", "compare", "explore", "bisect"];
+export const laterCommands: readonly string[] = ["generate", "diff", "compare", "explore", "bisect"];
