@@ -8,7 +8,7 @@ import { float16FromF32Bits } from "../../ir/numeric/float16.ts";
 import type { Target } from "../../ir/target/target.ts";
 import type { Storage } from "../lower/kernel.ts";
 import { flatPositions } from "../lower/movement.ts";
-import type { Buffer, TileContent } from "../schedule/state.ts";
+import { type Buffer, rowsPerCycle, type TileContent } from "../schedule/state.ts";
 
 /** Raw 32-bit (or 8-bit) elements of the constant read last; consecutive buffers mostly hold pieces of one tensor. */
 export interface ConstantReader {
@@ -129,14 +129,20 @@ function fillTile(
   const pack = target.mxm.modes[content.mode]?.tileK ?? lanes;
   const type = tileType[content.mode];
   const bytes = storedTypes[type].bytes;
+  // Byte b of an element: further lanes of the same slice (packed), or the same lane of the next slice (planar).
+  const [laneStep, sliceStep] = content.bytes === 1 ? [pack, 0] : [0, 1];
   if (content.kind === "fill") {
     const bits = storedBits(content.bits, type);
-    for (const plane of planes)
-      for (let k = 0; k < content.k; k++)
-        for (let b = 0; b < bytes; b++) plane[k + b * pack] = (bits >>> (8 * b)) & 0xff;
+    planes.forEach((plane, s) => {
+      for (let k = 0; k < content.k; k++) {
+        if (content.bytes > 1) plane[k] = (bits >>> (8 * (s % content.bytes))) & 0xff;
+        else for (let b = 0; b < bytes; b++) plane[k + b * pack] = (bits >>> (8 * b)) & 0xff;
+      }
+    });
     return;
   }
-  const { tile, stripes } = content;
+  const { tile } = content;
+  const perCycle = rowsPerCycle(content);
   const id = instance(tile.tensor);
   const shape = graph.tensors[id]?.shape ?? [];
   const [rows, columns] = [shape[shape.length - 2] as number, shape[shape.length - 1] as number];
@@ -144,17 +150,13 @@ function fillTile(
   const base = tile.batch * rows * columns;
   const [rowStep, kStep] = tile.byRows ? [columns, 1] : [1, columns];
   for (let r = 0; r < tile.rows; r++) {
-    const plane = planes[r % stripes] as Uint8Array;
-    const word = Math.floor(r / stripes) * lanes;
-    let at = base + (tile.n0 + r) * rowStep + tile.k0 * kStep;
-    for (let k = 0; k < tile.k; k++, at += kStep) {
-      const bits = storedBits(elements[at] as number, type);
-      plane[word + k] = bits & 0xff;
-      if (bytes > 1) plane[word + pack + k] = (bits >>> 8) & 0xff;
-      if (bytes > 2) {
-        plane[word + 2 * pack + k] = (bits >>> 16) & 0xff;
-        plane[word + 3 * pack + k] = (bits >>> 24) & 0xff;
-      }
+    const slice = (r % perCycle) * content.bytes;
+    const word = Math.floor(r / perCycle) * lanes;
+    for (let b = 0; b < bytes; b++) {
+      const plane = planes[slice + b * sliceStep] as Uint8Array;
+      const first = word + b * laneStep;
+      let at = base + (tile.n0 + r) * rowStep + tile.k0 * kStep;
+      for (let k = 0; k < tile.k; k++, at += kStep) plane[first + k] = (storedBits(elements[at] as number, type) >>> (8 * b)) & 0xff;
     }
   }
 }

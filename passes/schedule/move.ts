@@ -71,7 +71,7 @@ export function schedulePermute(state: ScheduleState, jobs: readonly PermuteJob[
         sources: job.pieces.map((piece) => slice(piece.access, from, to)),
         ops: [],
         sinks: [{ op: 0, access: out, every: 1 }],
-      });
+      }, true);
       const piece = { pieces: job.pieces.map((p, k) => ({ access: apart.sources[k] as Access, map: p.map })), out };
       if (piece.pieces.length === 1) permuteAlone(state, piece);
       else permuteMerged(state, piece);
@@ -125,8 +125,8 @@ function addPermuted(builder: TemplateBuilder, access: Access, map: Int16Array, 
 
 function place(builder: TemplateBuilder): void {
   const placed: Placed | undefined = conflictsWithItself(builder) ? undefined : tryPlace(builder, 0);
-  invariant(placed !== undefined, "a movement can be placed");
-  placeAt(builder, placed);
+  if (placed === undefined) builder.state.stuck = true;
+  else placeAt(builder, placed);
 }
 
 /** One permuted source: SXM to memory. */

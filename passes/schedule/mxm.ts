@@ -13,7 +13,7 @@ import {
 import type { MxmMode, MxmModeSpec } from "../../ir/target/target.ts";
 import type { Access, MatmulGroup, MatmulStep, RowWindow, Stationary } from "../lower/kernel.ts";
 import { columnClasses } from "./locations.ts";
-import { addBuffer, type Buffer, columnLoad, type ScheduleState, storageById, type TileContent } from "./state.ts";
+import { addBuffer, type Buffer, columnLoad, type ScheduleState, rowsPerCycle, storageById, type TileContent } from "./state.ts";
 import {
   addRead,
   chooseStreams,
@@ -93,10 +93,10 @@ function ensureTile(
 /** Equal for tiles with equal contents; empty for tiles made of computed rows. */
 function stationaryKey(state: ScheduleState, mode: MxmMode, stationary: Stationary): string {
   if (stationary.kind === "const")
-    return `${stationary.row}/${tileKey({ kind: "const", tile: stationary.tile, mode, stripes: 0 })}`;
+    return `${stationary.row}/${tileKey({ kind: "const", tile: stationary.tile, mode, stripes: 0, bytes: 1 })}`;
   const content = storageById(state, stationary.window.access.storage).content;
   if (content?.kind !== "fill") return "";
-  return `${stationary.row}/${tileKey({ kind: "fill", bits: content.bits, k: stationary.window.k, mode, stripes: 0 })}/${stationary.window.access.vectors.length}`;
+  return `${stationary.row}/${tileKey({ kind: "fill", bits: content.bits, k: stationary.window.k, mode, stripes: 0, bytes: 1 })}/${stationary.window.access.vectors.length}`;
 }
 
 /** Issues IW as early as the tile in use allows; gives the first cycle at which ABC may issue. */
@@ -129,20 +129,28 @@ function placeLoad(state: ScheduleState, mode: MxmMode, stationary: Stationary, 
       state.target.mxm.loadStreamsPerPlane * (count < fewVectors ? spec.planesPerTile : 1),
     );
     const stripes = Math.min(streams, memColumnsPerHemisphere(state.target) * state.target.mem.slicesPerColumn);
+    const bytes = tileBytes(state, mode);
     const content: TileContent =
       stationary.kind === "const"
-        ? { kind: "const", tile: stationary.tile, mode, stripes }
+        ? { kind: "const", tile: stationary.tile, mode, stripes, bytes }
         : {
             kind: "fill",
             bits: storage?.content?.kind === "fill" ? storage.content.bits : 0,
             k: stationary.window.k,
             mode,
             stripes,
+            bytes,
           };
     const k = stationary.kind === "const" ? stationary.tile.k : stationary.window.k;
     return placePackedLoad(state, mode, content, plane, stationary.row, rows, k, from);
   }
   return placeRowLoad(state, mode, stationary.window, plane, stationary.row, from);
+}
+
+/** Slices a row of a constant tile takes: one if its bytes fit into the lanes side by side, else one a byte plane. */
+function tileBytes(state: ScheduleState, mode: MxmMode): number {
+  const bytes = mode === "fp32" ? 4 : mode === "fp16" ? 2 : 1;
+  return bytes * specOf(state, mode).tileK <= state.target.lanes ? 1 : bytes;
 }
 
 function tileKey(content: TileContent): string {
@@ -159,7 +167,7 @@ function tileBuffer(state: ScheduleState, content: TileContent, rows: number, he
   const perColumn = state.target.mem.slicesPerColumn;
   const columns = Math.ceil(content.stripes / perColumn);
   const { narrow, all } = columnClasses(state.target);
-  const words = content.kind === "fill" ? 1 : Math.ceil(rows / content.stripes);
+  const words = content.kind === "fill" ? 1 : Math.ceil(rows / rowsPerCycle(content));
   const cost = (column: number, bank: number): number =>
     columnLoad(state, hemisphere, column, bank) + (column < narrow ? (state.weights === "apart" ? 1e9 : 8 * words) : 0);
   const bankCost = (bank: number): { chosen: number[]; total: number } => {
@@ -199,12 +207,13 @@ export function placePackedLoad(
   const direction: Direction = hemisphere;
   const column = mxmColumn(target, hemisphere);
   const buffer = tileBuffer(state, content, rows, hemisphere);
-  const { stripes } = content;
-  const cycles = Math.ceil(rows / stripes);
+  const { stripes, bytes } = content;
+  const perCycle = rowsPerCycle(content);
+  const cycles = Math.ceil(rows / perCycle);
   const builder = newTemplate(state);
   const choice = chooseStreams(builder, direction, stripes, column, 0, cycles, true);
   const reads = buffer.slices.flatMap((slice, s) => {
-    const count = Math.ceil((rows - s) / stripes);
+    const count = Math.ceil((rows - Math.floor(s / bytes)) / perCycle);
     if (count <= 0) return [];
     const issue = -target.mem.latency.read - Math.abs(column - memColumn(target, buffer.hemisphere, slice));
     builder.needs.push({ resource: resources.readQueue(buffer.hemisphere, slice), at: issue, length: count });
@@ -243,9 +252,9 @@ export function placePackedLoad(
         count: cycles,
         period: 1,
         mode,
-        format: "packed",
+        format: bytes === 1 ? "packed" : "planar",
         stream,
-        streams: stripes,
+        streams: perCycle * bytes,
         row,
         rows,
         lane: 0,

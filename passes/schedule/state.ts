@@ -5,8 +5,8 @@ import { storedTypes } from "../../ir/dtype.ts";
 import type { Instruction } from "../../ir/machine/isa.ts";
 import type { Unit } from "../../ir/machine/program.ts";
 import { type Hemisphere, memColumnsPerHemisphere } from "../../ir/target/geometry.ts";
-import type { Target } from "../../ir/target/target.ts";
-import type { Storage, StorageId } from "../lower/kernel.ts";
+import type { MxmMode, Target } from "../../ir/target/target.ts";
+import type { ConstTile, Storage, StorageId } from "../lower/kernel.ts";
 import { newReservations, type Reservations } from "./place.ts";
 import { mapResources, type ResourceMap } from "./resources.ts";
 
@@ -38,21 +38,18 @@ export type BufferContent =
   | { readonly kind: "part"; readonly storage: StorageId; readonly part: number }
   | { readonly kind: "tile"; readonly tile: TileContent };
 
-/** Rows of a packed weight tile, striped over the slices of its buffer. */
-export type TileContent =
-  | {
-      readonly kind: "const";
-      readonly tile: import("../lower/kernel.ts").ConstTile;
-      readonly mode: "int8" | "fp16" | "fp32";
-      readonly stripes: number;
-    }
-  | {
-      readonly kind: "fill";
-      readonly bits: number;
-      readonly k: number;
-      readonly mode: "int8" | "fp16" | "fp32";
-      readonly stripes: number;
-    };
+/**
+ * Rows of a weight tile, striped over the slices of its buffer. `bytes` 1: a row is one vector (packed); else a row is `bytes` neighbouring
+ * slices, one a byte plane (planar), where a packed row would be longer than a vector.
+ */
+export type TileContent = {
+  readonly mode: MxmMode;
+  readonly stripes: number;
+  readonly bytes: number;
+} & ({ readonly kind: "const"; readonly tile: ConstTile } | { readonly kind: "fill"; readonly bits: number; readonly k: number });
+
+/** Rows of a tile that one cycle of a load brings. */
+export const rowsPerCycle = (content: Pick<TileContent, "stripes" | "bytes">): number => Math.floor(content.stripes / content.bytes);
 
 /** A burst with memory addresses still relative to a buffer. */
 export interface Burst {

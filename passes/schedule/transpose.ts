@@ -115,7 +115,7 @@ function planeTurns(state: ScheduleState, bytes: number): { planes: number[]; by
 function spreadSide(state: ScheduleState, job: SpreadJob, planes: readonly number[], byte: number): void {
   const lanes = state.target.mxm.modes.int8?.tileN ?? state.target.lanes;
   const stripes = Math.min(state.target.streamsPerDirection, state.target.mxm.loadStreamsPerPlane);
-  const content: TileContent = { kind: "fill", bits: 1, k: 1, mode: "int8", stripes };
+  const content: TileContent = { kind: "fill", bits: 1, k: 1, mode: "int8", stripes, bytes: 1 };
   const loaded = planes.map((plane) =>
     placePackedLoad(state, "int8", content, plane, 0, lanes, 1, state.engines[plane]?.loadFree ?? 0),
   );

@@ -369,7 +369,7 @@ function takesColumn(state: ScheduleState, place: SinkPlace, location: Location)
 }
 
 /** Whether two sources of a pass stand in the same slices: they cannot be read in the same cycles. */
-function clashingSources(state: ScheduleState, pass: EwPass): number | undefined {
+function clashingSources(state: ScheduleState, pass: EwPass, copiesToo: boolean): number | undefined {
   const used = new Set<string>();
   for (const sink of pass.sinks) {
     const part = partOfSink(state, sink);
@@ -381,7 +381,7 @@ function clashingSources(state: ScheduleState, pass: EwPass): number | undefined
   }
   for (let i = 0; i < pass.sources.length; i++) {
     const source = pass.sources[i];
-    if (source === undefined || source === "sums" || storageById(state, source.storage).replicated) continue;
+    if (source === undefined || source === "sums" || (storageById(state, source.storage).replicated && !copiesToo)) continue;
     const per = storageById(state, source.storage).partVectors;
     for (const part of new Set(Array.from(source.vectors, (v) => Math.floor(v / per)))) {
       const buffer = bufferFor(state, source.storage, part);
@@ -415,11 +415,14 @@ function pinnedSlices(
   };
 }
 
-/** Copies a source to other columns where it would share slices with another source of the pass. */
-export function separateSources(state: ScheduleState, pass: EwPass): EwPass {
+/**
+ * Copies a source to other columns where it would share slices with another source of the pass. Replicated sources have a second place to be
+ * read from, which VXM passes choose themselves; `copiesToo`: the reader takes the first copy only.
+ */
+export function separateSources(state: ScheduleState, pass: EwPass, copiesToo = false): EwPass {
   let current = pass;
   for (let guard = 0; guard < pass.sources.length; guard++) {
-    const clash = clashingSources(state, current);
+    const clash = clashingSources(state, current, copiesToo);
     if (clash === undefined) return current;
     const source = current.sources[clash] as Access;
     const copy = copyAccess(state, source, current);
