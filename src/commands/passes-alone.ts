@@ -5,6 +5,7 @@ import { runAlloc } from "../formats/alloc.ts";
 import { runPartition } from "../formats/partition.ts";
 import { runRoute } from "../formats/route.ts";
 import { readFileBytes, writeFileAtomic } from "../io.ts";
+import { presetTarget } from "../targets/presets.ts";
 import { type Outcome, operand, optionValue, type Session, wholeOption } from "./session.ts";
 
 function readText(path: string): Result<string> {
@@ -86,6 +87,7 @@ export function routeCommand(session: Session): Result<Outcome> {
   if (!text.ok) return text;
   const objective = optionValue(session, "objective");
   const answer = runRoute(text.value, {
+    findTarget: presetTarget,
     ...(chunks.value === undefined ? {} : { chunks: chunks.value }),
     ...(steps.value === undefined ? {} : { steps: steps.value }),
     ...(budget.value === undefined ? {} : { budget: budget.value }),

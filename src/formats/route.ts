@@ -1,9 +1,15 @@
 // `lpuc route` without its command line: text of a routing problem in, an answer for people and one for machines out. Pure; must not know files,
 // streams, how options are spelt, or exit codes.
+import type { Target } from "../../ir/target/target.ts";
 import type { CollectiveSolution } from "../../passes/route/collective-problem.ts";
 import { type CollectiveObjective, solveCollective } from "../../passes/route/collective-solve.ts";
+import { solveTimedCollective } from "../../passes/route/collective-timing.ts";
+import { parseRouteProblem, type RouteProblem } from "../../passes/route/problem.ts";
+import { solveRoute } from "../../passes/route/solve.ts";
 import { type CollectiveInstance, looksLikeCollective, readCollective } from "./collective-instance.ts";
+import { type Demands, looksLikeDemands, readDemands } from "./demands.ts";
 import { type Fault, parseJson } from "./json-value.ts";
+import { type RouteReport, reportCollective, reportTransfers, reportUnroutable } from "./route-report.ts";
 
 export type RouteOptions = {
   /** Equal parts a block of a collective is cut into; the number with the least rounds a part where absent. */
@@ -13,6 +19,8 @@ export type RouteOptions = {
   readonly steps?: number;
   /** Inner steps of search. */
   readonly budget?: number;
+  /** Gives the target that demands may name for what they leave out. */
+  readonly findTarget?: (name: string) => Target | undefined;
 };
 
 export type RouteAnswer =
@@ -27,18 +35,50 @@ export type RouteAnswer =
 
 const SCHEMA = "lpuc.route/1";
 
-/** Reads a collective instance or demands, in JSON. */
+/** Reads a collective instance or demands, in JSON, or the pass's own text of a transfer problem. */
 export function runRoute(text: string, options: RouteOptions = {}): RouteAnswer {
   const faults = checkOptions(options);
   if (faults.length > 0) return { ok: false, faults };
+  if (text.startsWith("route ")) {
+    const problem = parseRouteProblem(text);
+    if (problem.ok) return answerTransfers("explicit", problem.problem, options.budget);
+    return { ok: false, faults: problem.errors.map(({ line, message }) => ({ path: `line ${line}`, message })) };
+  }
   const parsed = parseJson(text);
   if (!parsed.ok) return parsed;
   if (looksLikeCollective(parsed.value)) {
     const instance = readCollective(parsed.value);
     return instance.ok ? answerCollective(instance.value, options) : instance;
   }
-  const message = "expected a collective (links_dst_src, pre, post)";
+  if (looksLikeDemands(parsed.value)) {
+    const demands = readDemands(parsed.value, options.findTarget ?? (() => undefined));
+    return demands.ok ? answerDemands(demands.value, options) : demands;
+  }
+  const message = "expected a collective (links_dst_src, pre, post) or demands (topology, and transfers or collective)";
   return { ok: false, faults: [{ path: "", message }] };
+}
+
+function answerDemands(demands: Demands, { budget }: RouteOptions): RouteAnswer {
+  const { topology } = demands;
+  if (demands.kind === "collective") {
+    const { task } = demands;
+    const timed = solveTimedCollective(task, budget);
+    if (timed !== undefined) return answerOf(reportCollective(topology, task, timed), true);
+    const text = `${task.kind} on ${topology}: some chip cannot be reached\n`;
+    return answerOf({ json: { format: "timed-collective", topology, routed: false, reason: "reach" }, text }, false);
+  }
+  return answerTransfers(topology, demands.problem, budget);
+}
+
+function answerTransfers(topology: string, problem: RouteProblem, budget: number | undefined): RouteAnswer {
+  const solution = solveRoute(problem, budget === undefined ? {} : { budget });
+  return solution.kind === "solution"
+    ? answerOf(reportTransfers(topology, problem, solution), true)
+    : answerOf(reportUnroutable(topology, problem, solution), false);
+}
+
+function answerOf({ json, text }: RouteReport, isRouted: boolean): RouteAnswer {
+  return { ok: true, isRouted, json: { schema: SCHEMA, ...json }, text };
 }
 
 function checkOptions({ chunks = 1, steps = 1, budget = 1 }: RouteOptions): readonly Fault[] {
