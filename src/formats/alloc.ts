@@ -28,7 +28,7 @@ export type AllocAnswer =
 const SCHEMA = "lpuc.alloc/1";
 
 /** Some ten seconds of search on today's machines. */
-const defaultBudget = 5_000_000;
+const defaultBudget = 2_500_000;
 
 type Outcome = {
   readonly kind: "fits" | "infeasible" | "unknown";
