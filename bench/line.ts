@@ -1,8 +1,6 @@
 // Figures of the whole line: cycles of compiled programs against their bounds, seconds of the compiler and of the interpreter. Knows the models
 // and the bounds, not how a bench is run.
-import { existsSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { readFileSync } from "node:fs";
 import type { HostTensor } from "../backends/interp/host.ts";
 import type { Target } from "../ir/target/target.ts";
 import { ffnModel, matmulModel, transformerModel } from "../src/modelgen/transformer-model.ts";
@@ -16,6 +14,7 @@ import {
   type Figure,
   macsPerCycle,
   plainInputs,
+  publicData,
   targetNamed,
 } from "./measure.ts";
 
@@ -99,14 +98,6 @@ function bertCompile(name: string, limit: number, unit: "s" | "GB"): Bench {
       return { value: unit === "s" ? seconds : gigabytes, unit, details };
     },
   };
-}
-
-/** Absolute path of a file of the public data beside the checkout; undefined where it is absent. */
-function publicData(relative: string): string | undefined {
-  // This module runs from dist/bench.
-  const beside = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..", "shared", "data");
-  const path = join(process.env.LPUC_SHARED_DATA ?? beside, relative);
-  return existsSync(path) ? path : undefined;
 }
 
 const keywordSpotter: Bench = {

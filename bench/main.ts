@@ -9,8 +9,9 @@ import { parseArgs } from "node:util";
 import { writeFileAtomic } from "../src/io.ts";
 import { lineBenches } from "./line.ts";
 import type { Bench, Figure, Skipped } from "./measure.ts";
+import { passBenches } from "./passes.ts";
 
-const benches: readonly Bench[] = lineBenches;
+const benches: readonly Bench[] = [...lineBenches, ...passBenches];
 /** A bench that takes longer has failed. */
 const timeoutSeconds = 900;
 

@@ -1,6 +1,9 @@
 // What a benchmark is and what it measures: a figure with its unit and the limit it is held against. Knows how to compile a file; not which
 // figures there are, nor how they are printed.
 
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { HostTensor } from "../backends/interp/host.ts";
 import { type InterpretResult, interpret } from "../backends/interp/interpret.ts";
 import type { Diagnostic } from "../ir/diag/diagnostic.ts";
@@ -107,4 +110,12 @@ export function execute(
   if (result.ok) return { value: result, seconds };
   const { kind, chip, unit, cycle, message } = result.fault;
   throw new BenchFailure(`fault ${kind} on chip ${chip}, ${unit}, cycle ${cycle}: ${message}`);
+}
+
+/** Absolute path of a file of the public data beside the checkout; undefined where it is absent. */
+export function publicData(relative: string): string | undefined {
+  // This module runs from dist/bench.
+  const beside = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..", "shared", "data");
+  const path = join(process.env.LPUC_SHARED_DATA ?? beside, relative);
+  return existsSync(path) ? path : undefined;
 }
