@@ -23,8 +23,12 @@ describe.skipIf(models === undefined)("fp16", () => {
   });
 
   test("stories260K tells the first 100 greedy tokens", () => {
-    const { greedyIds } = JSON.parse(readFileSync(join(root, "stories260K", "golden.json"), "utf8")) as { greedyIds: readonly number[] };
-    const prefill = compileForTest(join(root, "stories260K.prefill-static", "model.onnx"), { precision: "fp16" }).program;
+    const { greedyIds } = JSON.parse(readFileSync(join(root, "stories260K", "golden.json"), "utf8")) as {
+      greedyIds: readonly number[];
+    };
+    const prefill = compileForTest(join(root, "stories260K.prefill-static", "model.onnx"), {
+      precision: "fp16",
+    }).program;
     const length = 64;
     const ids = valueFromBigints("int64", [1, length], greedyIds.slice(0, length).map(BigInt));
     const first = execute(prefill, new Map([["input_ids", ids]]));
@@ -45,7 +49,8 @@ describe.skipIf(models === undefined)("fp16", () => {
       ]);
       const outputs = execute(decode, inputs);
       told.push(argmaxRows(outputs.get("logits") as TensorValue)[0] as number);
-      for (const name of caches.keys()) caches.set(name, outputs.get(name.replace("past_key_values", "present")) as TensorValue);
+      for (const name of caches.keys())
+        caches.set(name, outputs.get(name.replace("past_key_values", "present")) as TensorValue);
     }
     expect(told).toEqual(greedyIds.slice(length + 1, 101));
   });
@@ -66,6 +71,7 @@ function padCache(present: TensorValue, shape: readonly number[]): TensorValue {
   const length = present.shape[2] as number;
   const numbers = new Array<number>(heads * positions * d).fill(0);
   const source = present.data as Float32Array;
-  for (let h = 0; h < heads; h++) for (let i = 0; i < length * d; i++) numbers[h * positions * d + i] = source[h * length * d + i] as number;
+  for (let h = 0; h < heads; h++)
+    for (let i = 0; i < length * d; i++) numbers[h * positions * d + i] = source[h * length * d + i] as number;
   return valueFromNumbers("float32", shape, numbers);
 }

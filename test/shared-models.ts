@@ -2,7 +2,16 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { sharedData } from "./shared-data.ts";
-import { argmaxRows, compileForTest, dataSet, execute, type LineOptions, maxAbsError, setsOf, violationsOf } from "./whole-line.ts";
+import {
+  argmaxRows,
+  compileForTest,
+  dataSet,
+  execute,
+  type LineOptions,
+  maxAbsError,
+  setsOf,
+  violationsOf,
+} from "./whole-line.ts";
 
 const chipCounts = [1, 2, 4, 6] as const;
 const topologies = ["chain", "all-to-all"] as const;
@@ -13,14 +22,17 @@ export function describeSharedModel(name: string, dims: NonNullable<LineOptions[
   const folder = sharedData(join("models", name));
   describe.skipIf(folder === undefined)(name, () => {
     const root = folder ?? "";
-    const systems = targets.flatMap((target) => topologies.flatMap((topology) => chipCounts.map((chips) => ({ target, topology, chips }))));
+    const systems = targets.flatMap((target) =>
+      topologies.flatMap((topology) => chipCounts.map((chips) => ({ target, topology, chips }))),
+    );
     test.each(systems)("fp32 on $chips chips, $topology, $target", ({ target, topology, chips }) => {
       const { program } = compileForTest(join(root, "model.onnx"), { target, topology, chips, dims });
       expect(program.stages.length).toBe(chips);
       expect(violationsOf(program)).toEqual([]);
       const { inputs, outputs } = dataSet(program, setsOf(root)[0] as string);
       const actual = execute(program, inputs);
-      for (const [output, expected] of outputs) expect(maxAbsError(actual.get(output), expected), output).toBeLessThanOrEqual(1e-4);
+      for (const [output, expected] of outputs)
+        expect(maxAbsError(actual.get(output), expected), output).toBeLessThanOrEqual(1e-4);
       const [first] = outputs;
       if (first !== undefined) expect(argmaxRows(actual.get(first[0]) as never)).toEqual(argmaxRows(first[1]));
     });

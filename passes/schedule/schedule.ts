@@ -4,7 +4,14 @@ import type { Target } from "../../ir/target/target.ts";
 import type { Kernel, KernelProgram, StorageId } from "../lower/kernel.ts";
 import { scheduleGather, schedulePermute } from "./move.ts";
 import { scheduleMatmul } from "./mxm.ts";
-import { type Location, newScheduleState, plainTuning, type ScheduleState, type Tuning, type WeightColumns } from "./state.ts";
+import {
+  type Location,
+  newScheduleState,
+  plainTuning,
+  type ScheduleState,
+  type Tuning,
+  type WeightColumns,
+} from "./state.ts";
 import { scheduleSpread, scheduleTranspose } from "./transpose.ts";
 import { scheduleVxmPass } from "./vxm.ts";
 
@@ -24,13 +31,23 @@ function togetherOf(kernels: readonly Kernel[]): Map<StorageId, Set<StorageId>> 
   for (const kernel of kernels) {
     switch (kernel.kind) {
       case "vxm":
-        for (const pass of kernel.passes) meet([...pass.sources.flatMap((s) => (s === "sums" ? [] : [s.storage])), ...pass.sinks.map((sink) => sink.access.storage)]);
+        for (const pass of kernel.passes)
+          meet([
+            ...pass.sources.flatMap((s) => (s === "sums" ? [] : [s.storage])),
+            ...pass.sinks.map((sink) => sink.access.storage),
+          ]);
         break;
       case "matmul":
         for (const group of kernel.groups) {
           const moving = group.steps.map((step) => step.moving.access.storage);
           const pass = group.epilogue;
-          meet([...new Set([...moving, ...pass.sources.flatMap((s) => (s === "sums" ? [] : [s.storage])), ...pass.sinks.map((sink) => sink.access.storage)])]);
+          meet([
+            ...new Set([
+              ...moving,
+              ...pass.sources.flatMap((s) => (s === "sums" ? [] : [s.storage])),
+              ...pass.sinks.map((sink) => sink.access.storage),
+            ]),
+          ]);
         }
         break;
       case "permute":
@@ -59,7 +76,18 @@ export interface BlockSchedule {
 const searchBudget = 10_000;
 const mostTries = 24;
 
-const tunings: readonly Tuning[] = Array.from({ length: mostTries }, (_, i): Tuning => (i === 0 ? plainTuning : { leastLoad: [16, 64, 1, 128][i % 4] as number, candidates: i % 3 === 0 ? 16 : 8, noise: i < 4 ? 0 : [48, 128, 400][i % 3] as number, seed: i }));
+const tunings: readonly Tuning[] = Array.from(
+  { length: mostTries },
+  (_, i): Tuning =>
+    i === 0
+      ? plainTuning
+      : {
+          leastLoad: [16, 64, 1, 128][i % 4] as number,
+          candidates: i % 3 === 0 ? 16 : 8,
+          noise: i < 4 ? 0 : ([48, 128, 400][i % 3] as number),
+          seed: i,
+        },
+);
 
 export interface ScheduleOptions {
   readonly weights: WeightColumns;
@@ -68,19 +96,33 @@ export interface ScheduleOptions {
 }
 
 /** The shortest schedule that the settings within the budget give; settings that get stuck do not count. */
-export function scheduleBlock(target: Target, program: KernelProgram, pinned: ReadonlyMap<string, Location>, options: ScheduleOptions): BlockSchedule {
+export function scheduleBlock(
+  target: Target,
+  program: KernelProgram,
+  pinned: ReadonlyMap<string, Location>,
+  options: ScheduleOptions,
+): BlockSchedule {
   let best: BlockSchedule | undefined;
   let tries = 1;
   for (let i = 0; i < mostTries && (i < tries || best === undefined); i++) {
     const found = scheduleOnce(target, program, pinned, options.weights, tunings[i] as Tuning);
-    tries = Math.max(tries, Math.min(mostTries, Math.floor((searchBudget * options.effort) / Math.max(1, found.state.bursts.length))));
+    tries = Math.max(
+      tries,
+      Math.min(mostTries, Math.floor((searchBudget * options.effort) / Math.max(1, found.state.bursts.length))),
+    );
     if (!found.state.stuck && (best === undefined || found.state.end < best.state.end)) best = found;
   }
   invariant(best !== undefined, "some setting gives a schedule");
   return best;
 }
 
-function scheduleOnce(target: Target, program: KernelProgram, pinned: ReadonlyMap<string, Location>, weights: WeightColumns, tuning: Tuning): BlockSchedule {
+function scheduleOnce(
+  target: Target,
+  program: KernelProgram,
+  pinned: ReadonlyMap<string, Location>,
+  weights: WeightColumns,
+  tuning: Tuning,
+): BlockSchedule {
   const state = newScheduleState(target, program.storages, togetherOf(program.kernels), pinned, weights, tuning);
   const notes: { kernel: string; origins: readonly number[] }[] = [];
   for (const kernel of program.kernels) {
