@@ -46,7 +46,7 @@ export const storageOf = (context: LowerContext, id: StorageId): Storage => cont
 
 /** Vectors a part of a storage holds: whole inner dimensions, at least 64 vectors where there are as many, never more than a quarter bank. */
 export function partVectorsOf(layout: Layout, vectors: number, target: Target): number {
-  const limit = Math.max(64, target.mem.wordsPerBank >> 2);
+  const limit = Math.min(256, Math.max(64, target.mem.wordsPerBank >> 2));
   if (vectors <= 64) return smallPart(layout, vectors);
   const strides = layout.dims.flatMap((digits) =>
     digits.filter((digit) => digit.vector > 0).map((digit) => digit.vector * digit.size),

@@ -5,7 +5,7 @@ import type { MxmMode, Target } from "../../ir/target/target.ts";
 import { standardLaneDim } from "./elementwise.ts";
 import { type Home, isView, viewLayout } from "./homes.ts";
 import type { StorageId } from "./kernel.ts";
-import { choiceLayout, type Layout, packsHeads, runsAlongLanes } from "./layout.ts";
+import { choiceLayout, followLayout, type Layout, packsHeads, runsAlongLanes } from "./layout.ts";
 import type { Unit, UnitPlan } from "./units.ts";
 import { laneCompatible, laneRuns } from "./walk.ts";
 
@@ -69,10 +69,20 @@ function extraSteps(chooser: Chooser, layout: Layout, kDim: number, node: GraphN
   return (steps * elementCount(out)) / Math.min(chooser.target.lanes, out[out.length - 1] as number) / 2;
 }
 
+/** A constant whose values each fill a whole vector takes memory for nothing. */
+function constantCost(chooser: Chooser, id: TensorId, node: GraphNode): number {
+  if (node.op === "matmul" || node.op === "gather") return 0;
+  const out = virtualHome(chooser, node.outputs[0] as TensorId);
+  const shape = shapeOf(chooser, id);
+  if (out === undefined || out === "constant" || shape.length !== out.layout.shape.length || elementCount(shape) === 1) return 0;
+  const { uniform, vectors } = followLayout(shape, out.layout);
+  return uniform ? vectors : 0;
+}
+
 /** Cost of reading tensor `id` as an operand of `node`. */
 function readCost(chooser: Chooser, id: TensorId, node: GraphNode): number {
   const home = virtualHome(chooser, id);
-  if (home === "constant") return 0;
+  if (home === "constant") return constantCost(chooser, id, node);
   const cost = moveCost(chooser, id);
   if (home === undefined) return cost;
   const rank = home.layout.shape.length;

@@ -50,44 +50,69 @@ function planesOf(state: ScheduleState, mode: MxmMode, plane: number): number[] 
 const busyUntil = (state: ScheduleState, planes: readonly number[]): number =>
   Math.max(...planes.map((plane) => state.engines[plane]?.lastActivate ?? 0));
 
+/** A step of an accumulation with the group it belongs to. */
+interface QueuedStep {
+  readonly group: MatmulGroup;
+  readonly index: number;
+}
+
+/** What an engine still has to do, in order; `pending`: last LW of the next step's tile, where that is loaded already. */
+interface EngineQueue {
+  readonly plane: number;
+  readonly planes: readonly number[];
+  readonly steps: QueuedStep[];
+  work: number;
+  next: number;
+  pending: number | undefined;
+}
+
+/** Spreads the groups over the engines, then works on the engine that is free first, a step at a time. */
 export function scheduleMatmul(state: ScheduleState, mode: MxmMode, groups: readonly MatmulGroup[]): void {
+  const queues = enginePlanes(state, mode).map((plane): EngineQueue => {
+    const planes = planesOf(state, mode, plane);
+    return { plane, planes, steps: [], work: busyUntil(state, planes), next: 0, pending: undefined };
+  });
   for (const group of groups) {
-    const engine = enginePlanes(state, mode).reduce((best, plane) =>
-      busyUntil(state, planesOf(state, mode, plane)) < busyUntil(state, planesOf(state, mode, best)) ? plane : best,
-    );
-    scheduleGroup(state, mode, group, engine);
+    const queue = queues.reduce((best, other) => (other.work < best.work ? other : best));
+    group.steps.forEach((_, index) => {
+      queue.steps.push({ group, index });
+    });
+    queue.work += group.steps.length * span(group.count, specOf(state, mode).vectorPeriod);
+  }
+  for (;;) {
+    const open = queues.filter((queue) => queue.next < queue.steps.length);
+    if (open.length === 0) return;
+    const queue = open.reduce((best, other) => (busyUntil(state, other.planes) < busyUntil(state, best.planes) ? other : best));
+    runStep(state, mode, queue);
   }
 }
 
-function scheduleGroup(state: ScheduleState, mode: MxmMode, group: MatmulGroup, plane: number): void {
-  const spec = specOf(state, mode);
-  const planes = planesOf(state, mode, plane);
-  group.steps.forEach((step, k) => {
-    const activateFrom = ensureTile(state, mode, step.stationary[0] as Stationary, planes, plane, group.count);
-    const last = k === group.steps.length - 1;
-    const start = last
-      ? placeLastStep(state, mode, group, step, plane, k === 0, activateFrom)
-      : placeStep(state, mode, group.count, step, plane, k === 0, activateFrom);
-    for (const p of planes)
-      (state.engines[p] as { lastActivate: number }).lastActivate =
-        start + span(group.count, spec.vectorPeriod) - 1 + (spec.vectorPeriod - 1);
-  });
-}
+const tileOf = (step: QueuedStep): Stationary => (step.group.steps[step.index] as MatmulStep).stationary[0] as Stationary;
 
-/** Loads and installs a tile unless it is in use already; gives the first cycle at which ABC may issue. */
-function ensureTile(
-  state: ScheduleState,
-  mode: MxmMode,
-  stationary: Stationary,
-  planes: readonly number[],
-  plane: number,
-  count: number,
-): number {
-  const key = stationaryKey(state, mode, stationary);
-  if (key !== "" && planes.every((p) => state.engines[p]?.installed === key)) return busyUntil(state, planes) + 1;
-  const from = install(state, mode, planes, plane, placeLoad(state, mode, stationary, plane, count));
-  for (const p of planes) (state.engines[p] as { installed: string }).installed = key;
-  return from;
+/** Installs the next tile of an engine unless it is in use already, loads the one after it where loads are the bottleneck, and activates. */
+function runStep(state: ScheduleState, mode: MxmMode, queue: EngineQueue): void {
+  const spec = specOf(state, mode);
+  const { plane, planes } = queue;
+  const step = queue.steps[queue.next++] as QueuedStep;
+  const { group, index } = step;
+  const key = stationaryKey(state, mode, tileOf(step));
+  const inUse = (wanted: string): boolean => wanted !== "" && planes.every((p) => state.engines[p]?.installed === wanted);
+  let from = busyUntil(state, planes) + 1;
+  if (!inUse(key)) {
+    from = install(state, mode, planes, plane, queue.pending ?? placeLoad(state, mode, tileOf(step), plane, group.count));
+    queue.pending = undefined;
+    for (const p of planes) (state.engines[p] as { installed: string }).installed = key;
+  }
+  const after = queue.steps[queue.next];
+  if (after !== undefined && group.count < fewVectors && !inUse(stationaryKey(state, mode, tileOf(after)))) {
+    queue.pending = placeLoad(state, mode, tileOf(after), plane, after.group.count);
+  }
+  const last = index === group.steps.length - 1;
+  const matmulStep = group.steps[index] as MatmulStep;
+  const start = last ? placeLastStep(state, mode, group, matmulStep, plane, index === 0, from) : placeStep(state, mode, group.count, matmulStep, plane, index === 0, from);
+  for (const p of planes) {
+    (state.engines[p] as { lastActivate: number }).lastActivate = start + span(group.count, spec.vectorPeriod) - 1 + (spec.vectorPeriod - 1);
+  }
 }
 
 /** Equal for tiles with equal contents; empty for tiles made of computed rows. */
