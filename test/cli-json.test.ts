@@ -259,7 +259,12 @@ describe("documents", () => {
       failed: [{ name: "wrong" }],
       unsupported: [{ name: "strange", op: "Frobnicate" }],
     });
-    await documentOf("conformance", 0, "conformance", scratch.path("cases/relu"), scratch.path("cases/strange"));
+    const words = [scratch.path("cases/relu"), scratch.path("cases/strange"), "--resume", scratch.path("results")];
+    const first = await documentOf("conformance", 0, "conformance", ...words);
+    // What is in the file is not run again, even if it would end otherwise.
+    writeCase(scratch.path("cases/relu"), node("Relu"), [-1, 2], [5, 5]);
+    expect(await documentOf("conformance", 0, "conformance", ...words)).toEqual(first);
+    await documentOf("conformance", 5, "conformance", scratch.path("cases/relu"));
   });
 
   test("errors are documents too, and every schema has met an output", async () => {

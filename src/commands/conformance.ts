@@ -1,8 +1,15 @@
 // `lpuc conformance`: folders of the ONNX backend tests the whole way, compared at the suite's own tolerance.
 import { diagnostic } from "../../ir/diag/codes.ts";
 import { fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
-import { type CaseOptions, conformanceReport, suiteTolerance, type Tolerance } from "../conformance.ts";
-import { runCases } from "../conformance-run.ts";
+import {
+  type CaseOptions,
+  type CaseResult,
+  conformanceReport,
+  suiteTolerance,
+  type Tolerance,
+} from "../conformance.ts";
+import { knownResults, resultLine, runCases } from "../conformance-run.ts";
+import { isFile, readFileBytes, writeFileAtomic } from "../io.ts";
 import { findCases } from "../onnx/case-files.ts";
 import { columns } from "../report/table.ts";
 import { modelOptions } from "./model-options.ts";
@@ -16,6 +23,25 @@ function toleranceOf(session: Session): Result<Tolerance> {
     return fail(badOption("caseTolerance", `'${text}' is not a number from 0 on`));
   }
   return ok({ ...suiteTolerance, relative });
+}
+
+interface Journal {
+  readonly known: ReadonlyMap<string, CaseResult>;
+  readonly keep: (folder: string, result: CaseResult) => Result<unknown>;
+}
+
+/** The results that a file has, and what adds to it. Without a file nothing is known or kept. */
+function openJournal(file: string | undefined): Result<Journal> {
+  if (file === undefined) return ok({ known: new Map(), keep: () => ok(undefined) });
+  const found = isFile(file) ? readFileBytes(file) : ok(new Uint8Array(0));
+  if (!found.ok) return found;
+  const known = knownResults(new TextDecoder().decode(found.value));
+  const lines = [...known].map(([folder, result]) => resultLine(folder, result));
+  const keep = (folder: string, result: CaseResult): Result<unknown> => {
+    lines.push(resultLine(folder, result));
+    return writeFileAtomic(file, [new TextEncoder().encode(lines.join(""))]);
+  };
+  return ok({ known, keep });
 }
 
 export async function conformanceCommand(session: Session): Promise<Result<Outcome>> {
@@ -40,13 +66,20 @@ export async function conformanceCommand(session: Session): Promise<Result<Outco
     tolerance: tolerance.value,
     allowNarrowing,
   };
-  let done = 0;
-  const onResult = (_folder: string, result: { readonly name: string }): void => {
+  const journal = openJournal(optionValue(session, "resume"));
+  if (!journal.ok) return journal;
+  const { known, keep } = journal.value;
+  let done = known.size;
+  let broken: Result<unknown> = ok(undefined);
+  const onResult = (folder: string, result: CaseResult): void => {
     done += 1;
     progress(session, `${done} of ${cases.value.length}: ${result.name}`);
+    const kept = keep(folder, result);
+    if (!kept.ok) broken = kept;
   };
-  const results = await runCases(cases.value, caseOptions, { jobs: jobs.value ?? 1, onResult });
+  const results = await runCases(cases.value, caseOptions, { jobs: jobs.value ?? 1, known, onResult });
   progress(session, "");
+  if (!broken.ok) return broken;
   const report = conformanceReport(results);
   const { passed, failed, unsupported } = report;
   const rows = [

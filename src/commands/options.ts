@@ -91,6 +91,10 @@ export const optionRows = {
     flags: "--tolerance <x>",
     summary: "largest relative difference that still agrees (default 1e-3; 1e-7 absolute in any case)",
   },
+  resume: {
+    flags: "--resume <file>",
+    summary: "keep the results in this file as they come, and do not run what it has",
+  },
   // Files and viewing.
   programFile: { flags: "-o, --output <file>", summary: "file for the program (default: the model's name with .lpu)" },
   resultFile: { flags: "-o, --output <file>", summary: "write the result to a file instead of the standard output" },

@@ -85,7 +85,7 @@ export const commandRows: readonly CommandRow[] = [
     name: "conformance",
     operands: "<dir...>",
     summary: "run folders of the ONNX backend tests: compile, verify, execute, compare",
-    options: ["caseTolerance", ...compilingMany],
+    options: ["caseTolerance", "resume", ...compilingMany],
     run: conformanceCommand,
   },
   {
