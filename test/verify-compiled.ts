@@ -125,7 +125,7 @@ export const compiledCases: readonly CompiledCase[] = [
   },
   {
     name: "encoder",
-    target: "ftlpu32",
+    target: "lp30",
     chips: 2,
     precision: "fp16",
     model: () => transformerModel({ ...tiny, kind: "encoder", input: "hidden", output: "pooler", attentionMask: true }),
@@ -149,7 +149,7 @@ export const compiledCases: readonly CompiledCase[] = [
         bias: false,
       }),
   },
-  { name: "gather", target: "groqchip1", chips: 1, precision: "fp32", model: gatherModel },
+  { name: "gather", target: "ftlpu32", chips: 1, precision: "fp32", model: gatherModel },
   { name: "quantised", target: "groqchip1", chips: 1, precision: "fp16", model: quantisedModel },
 ];
 

@@ -14,6 +14,7 @@ import {
   pick,
   type Random,
   shift,
+  spotsOf,
 } from "./verify-mutation.ts";
 
 const isOutput = (binding: Binding): boolean => binding.kind === "output";
@@ -111,30 +112,48 @@ function definingWords(program: Program): ReadonlySet<string> {
   return words;
 }
 
+/** Words that a read of the chip takes. */
+function readWords(program: Program): ReadonlySet<string> {
+  const words = new Set<string>();
+  for (const { chip, unit, ins } of spotsOf(program, ["read"])) {
+    if (unit.kind !== "memRead" || ins.op !== "read") continue;
+    for (let i = 0; i < ins.count; i++) {
+      words.add(wordKey(chip, unit.hemisphere, unit.slice, ins.address + i * ins.stride));
+    }
+  }
+  return words;
+}
+
 /** Flips a bit of image that is no constant's: tables of ones, selections, second copies. */
 function flipImage(program: Program, random: Random): Program | undefined {
   const defining = definingWords(program);
+  const read = readWords(program);
   const { lanes } = program.target;
   const free = program.chips.flatMap((chip, c) =>
     chip.images.flatMap((image, i) =>
-      Array.from({ length: image.byteLength / lanes }, (_, word) => word).flatMap((word) =>
-        defining.has(wordKey(c, image.hemisphere, image.slice, image.address + word)) ? [] : [{ c, i, word }],
-      ),
+      Array.from({ length: image.byteLength / lanes }, (_, word) => word).flatMap((word) => {
+        const key = wordKey(c, image.hemisphere, image.slice, image.address + word);
+        return read.has(key) && !defining.has(key) ? [{ c, i, word }] : [];
+      }),
     ),
   );
   const chosen = pick(random, free);
   if (chosen === undefined) return undefined;
-  const at = chosen.word * lanes + random(lanes);
+  const from = chosen.word * lanes;
+  const number = random(lanes);
   return editChip(program, chosen.c, (chip) => ({
     ...chip,
     images: chip.images.map((image, i) =>
-      i === chosen.i ? { ...image, read: () => flipped(image.read(), at) } : image,
+      i === chosen.i ? { ...image, read: () => flipped(image.read(), from, from + lanes, number) } : image,
     ),
   }));
 }
 
-function flipped(bytes: Uint8Array, at: number): Uint8Array {
+/** Changes one of the bytes [from, until) that are not 0; those that are mostly pad. */
+function flipped(bytes: Uint8Array, from: number, until: number, number: number): Uint8Array {
   const copy = bytes.slice();
+  const used = Array.from({ length: until - from }, (_, i) => from + i).filter((at) => (copy[at] ?? 0) !== 0);
+  const at = used[number % Math.max(1, used.length)] ?? from + number;
   copy[at] = (copy[at] ?? 0) ^ 0x41;
   return copy;
 }

@@ -4,7 +4,7 @@ import { dtypes } from "../../ir/dtype.ts";
 import { coreOps } from "../../ir/graph/core-ops.ts";
 import type { Binding, Placement, Program, ProgramTensor } from "../../ir/machine/program.ts";
 import { nodeProblem } from "./graph-shapes.ts";
-import { maxElements, placementProblem, visitPlacement } from "./placements.ts";
+import { maxElements, placementProblem, visitPlacement, wordRange } from "./placements.ts";
 import { countChecked, type Findings, type Site, violate } from "./report.ts";
 
 const elements = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
@@ -172,6 +172,40 @@ function checkSymbols(findings: Findings, program: Program, sites: readonly Site
   });
 }
 
+/** Buffers of outputs and inputs are there for a binding; several of one name are copies, of which the host needs one. */
+function checkBorders(findings: Findings, program: Program): void {
+  const bound = new Set<string>();
+  const words = (chip: number, { hemisphere, slice }: { hemisphere: string; slice: number }): string =>
+    `${chip} ${hemisphere}${slice}`;
+  const places = new Map<string, Placement[]>();
+  for (const binding of program.bindings) {
+    for (const placement of binding.placements) {
+      for (const slice of placement.slices) {
+        const key = `${binding.kind} ${words(placement.chip, slice)}`;
+        const list = places.get(key) ?? [];
+        places.set(key, list);
+        list.push(placement);
+      }
+    }
+  }
+  const borders = program.symbols.filter(({ role }) => role === "input" || role === "output");
+  for (const { name, role, chip, slices, address, words: size } of borders) {
+    const touched = slices.some((slice) =>
+      (places.get(`${role} ${words(chip, slice)}`) ?? []).some((placement) => {
+        const [first, last] = wordRange(placement);
+        return first < address + size && last >= address;
+      }),
+    );
+    if (touched || size === 0 || slices.length === 0) bound.add(`${role} ${name}`);
+  }
+  for (const { name, role, chip } of borders) {
+    countChecked(findings, "completeness");
+    if (bound.has(`${role} ${name}`)) continue;
+    bound.add(`${role} ${name}`);
+    violate(findings, "completeness", `${role} buffer ${name} belongs to no bound ${role}`, { chip, tensor: name });
+  }
+}
+
 function checkConstants(findings: Findings, program: Program): boolean {
   let good = true;
   for (const tensor of program.graph.tensors) {
@@ -194,6 +228,7 @@ export function checkCompleteness(findings: Findings, sites: readonly Site[]): b
   const tensors = checkTensors(findings, program);
   checkNodes(findings, program, sites);
   checkSymbols(findings, program, sites);
+  if (bindings) checkBorders(findings, program);
   if (!program.bindings.some((binding) => binding.kind === "output")) {
     violate(findings, "completeness", "the program has no outputs");
   }

@@ -35,19 +35,24 @@ function indexLimits(program: Program): ReadonlyMap<number, number> {
   return limits;
 }
 
-/** Integers by turns strictly inside 0..limit-1, counted from the end, anywhere in 0..limit-1, and beyond either end, where a program clamps. */
-function drawInteger(random: number, turn: number, limit: number, isBool: boolean): number {
-  const value = Math.abs(random) % Math.max(1, limit);
-  if (isBool) return value;
-  switch (turn % 8) {
-    case 0:
-    case 4:
-      return limit > 2 ? 1 + (Math.abs(random) % (limit - 2)) : value;
+/**
+ * Element `at` of an integer tensor: by turns inside 0..limit-1, counted from the end, at either end, and beyond, where a program clamps.
+ * Neighbours differ, and a lone element is neither the first nor the last index.
+ */
+function integerAt(at: number, seed: number, limit: number): number {
+  const first = 1 + (Math.abs(hash(2100, seed)) % Math.max(1, limit - 2));
+  const step = 1 + (Math.abs(hash(2101, seed)) % Math.max(1, limit - 1));
+  const value = (first + at * step) % Math.max(1, limit);
+  switch (at % 8) {
     case 1:
     case 5:
       return value - limit;
+    case 2:
+      return 0;
     case 3:
       return value + limit;
+    case 6:
+      return limit - 1;
     case 7:
       return value - 2 * limit;
     default:
@@ -66,10 +71,12 @@ export function randomInputs(program: Program, seed: number): ReadonlyMap<number
     const draw = (element: number): number => hash(2000 + seed, Math.imul(binding.tensor + 1, 0x3c6ef372) + element);
     const isFloat = dtypes[tensor.dtype].kind === "float";
     const isByte = dtypes[tensor.dtype].bits === 8 && dtypes[tensor.dtype].kind !== "bool";
-    const limit = limits.get(binding.tensor) ?? (dtypes[binding.dtype].kind === "bool" ? 2 : 4);
-    const x = Int32Array.from({ length: count }, (_, i) =>
-      isFloat || isByte ? draw(i) : drawInteger(draw(i), i + seed, limit, dtypes[binding.dtype].kind === "bool"),
-    );
+    const limit = limits.get(binding.tensor) ?? 4;
+    const isBool = dtypes[binding.dtype].kind === "bool";
+    const x = Int32Array.from({ length: count }, (_, i) => {
+      if (isFloat || isByte) return draw(i);
+      return isBool ? draw(i) & 1 : integerAt(i, seed * 1000 + binding.tensor, limit);
+    });
     values.set(binding.tensor, lanesOf(x, isFloat ? laneKinds.float : isByte ? laneKinds.int : laneKinds.bits));
   }
   return values;

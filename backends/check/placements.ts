@@ -102,6 +102,18 @@ function boxProblem(placement: Placement, shape: readonly number[]): string | un
   return undefined;
 }
 
+/** First and last word that elements of a well-formed placement may take in any of its slices. */
+export function wordRange(placement: Placement): readonly [number, number] {
+  let [low, high] = [0, 0];
+  placement.extent.forEach((extent, d) => {
+    const { vectors } = tableOf(placement.digits[d] ?? [], extent);
+    low += vectors.reduce((a, b) => Math.min(a, b), 0);
+    high += vectors.reduce((a, b) => Math.max(a, b), 0);
+  });
+  const stripes = stripesOf(placement);
+  return [placement.address + Math.floor(low / stripes), placement.address + Math.floor(high / stripes)];
+}
+
 /** Why elements of the placement stand outside memory, undefined if they do not. */
 export function placementProblem(program: Program, placement: Placement, shape: readonly number[]): string | undefined {
   const { target } = program;

@@ -153,6 +153,10 @@ export function violateAt(
   });
 }
 
+export function isBroken(findings: Findings): boolean {
+  return invariantNames.some((name) => findings.sections[name].count > 0);
+}
+
 export function reportOf(findings: Findings): VerifyReport {
   const invariants = invariantNames.map((name) => {
     const section = findings.sections[name];
