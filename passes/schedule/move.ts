@@ -66,12 +66,16 @@ export function schedulePermute(state: ScheduleState, jobs: readonly PermuteJob[
     for (let i = 0; i + 1 < cuts.length; i++) {
       const [from, to] = [cuts[i] as number, cuts[i + 1] as number];
       const out = slice(job.out, from, to);
-      const apart = separateSources(state, {
-        count: to - from,
-        sources: job.pieces.map((piece) => slice(piece.access, from, to)),
-        ops: [],
-        sinks: [{ op: 0, access: out, every: 1 }],
-      }, true);
+      const apart = separateSources(
+        state,
+        {
+          count: to - from,
+          sources: job.pieces.map((piece) => slice(piece.access, from, to)),
+          ops: [],
+          sinks: [{ op: 0, access: out, every: 1 }],
+        },
+        true,
+      );
       const piece = { pieces: job.pieces.map((p, k) => ({ access: apart.sources[k] as Access, map: p.map })), out };
       if (piece.pieces.length === 1) permuteAlone(state, piece);
       else permuteMerged(state, piece);

@@ -13,7 +13,15 @@ import {
 import type { MxmMode, MxmModeSpec } from "../../ir/target/target.ts";
 import type { Access, MatmulGroup, MatmulStep, RowWindow, Stationary } from "../lower/kernel.ts";
 import { columnClasses } from "./locations.ts";
-import { addBuffer, type Buffer, columnLoad, type ScheduleState, rowsPerCycle, storageById, type TileContent } from "./state.ts";
+import {
+  addBuffer,
+  type Buffer,
+  persistentLoad,
+  rowsPerCycle,
+  type ScheduleState,
+  storageById,
+  type TileContent,
+} from "./state.ts";
 import {
   addRead,
   chooseStreams,
@@ -82,12 +90,15 @@ export function scheduleMatmul(state: ScheduleState, mode: MxmMode, groups: read
   for (;;) {
     const open = queues.filter((queue) => queue.next < queue.steps.length);
     if (open.length === 0) return;
-    const queue = open.reduce((best, other) => (busyUntil(state, other.planes) < busyUntil(state, best.planes) ? other : best));
+    const queue = open.reduce((best, other) =>
+      busyUntil(state, other.planes) < busyUntil(state, best.planes) ? other : best,
+    );
     runStep(state, mode, queue);
   }
 }
 
-const tileOf = (step: QueuedStep): Stationary => (step.group.steps[step.index] as MatmulStep).stationary[0] as Stationary;
+const tileOf = (step: QueuedStep): Stationary =>
+  (step.group.steps[step.index] as MatmulStep).stationary[0] as Stationary;
 
 /** Installs the next tile of an engine unless it is in use already, loads the one after it where loads are the bottleneck, and activates. */
 function runStep(state: ScheduleState, mode: MxmMode, queue: EngineQueue): void {
@@ -96,10 +107,17 @@ function runStep(state: ScheduleState, mode: MxmMode, queue: EngineQueue): void 
   const step = queue.steps[queue.next++] as QueuedStep;
   const { group, index } = step;
   const key = stationaryKey(state, mode, tileOf(step));
-  const inUse = (wanted: string): boolean => wanted !== "" && planes.every((p) => state.engines[p]?.installed === wanted);
+  const inUse = (wanted: string): boolean =>
+    wanted !== "" && planes.every((p) => state.engines[p]?.installed === wanted);
   let from = busyUntil(state, planes) + 1;
   if (!inUse(key)) {
-    from = install(state, mode, planes, plane, queue.pending ?? placeLoad(state, mode, tileOf(step), plane, group.count));
+    from = install(
+      state,
+      mode,
+      planes,
+      plane,
+      queue.pending ?? placeLoad(state, mode, tileOf(step), plane, group.count),
+    );
     queue.pending = undefined;
     for (const p of planes) (state.engines[p] as { installed: string }).installed = key;
   }
@@ -109,9 +127,12 @@ function runStep(state: ScheduleState, mode: MxmMode, queue: EngineQueue): void 
   }
   const last = index === group.steps.length - 1;
   const matmulStep = group.steps[index] as MatmulStep;
-  const start = last ? placeLastStep(state, mode, group, matmulStep, plane, index === 0, from) : placeStep(state, mode, group.count, matmulStep, plane, index === 0, from);
+  const start = last
+    ? placeLastStep(state, mode, group, matmulStep, plane, index === 0, from)
+    : placeStep(state, mode, group.count, matmulStep, plane, index === 0, from);
   for (const p of planes) {
-    (state.engines[p] as { lastActivate: number }).lastActivate = start + span(group.count, spec.vectorPeriod) - 1 + (spec.vectorPeriod - 1);
+    (state.engines[p] as { lastActivate: number }).lastActivate =
+      start + span(group.count, spec.vectorPeriod) - 1 + (spec.vectorPeriod - 1);
   }
 }
 
@@ -184,17 +205,34 @@ function tileKey(content: TileContent): string {
     : `${content.tile.tensor}:${content.tile.byRows}:${content.tile.batch}:${content.tile.k0}:${content.tile.k}:${content.tile.n0}:${content.tile.rows}:${content.mode}:${content.stripes}`;
 }
 
-/** The buffer of a packed tile, striped over the least used columns of the engine's hemisphere. */
-function tileBuffer(state: ScheduleState, content: TileContent, rows: number, hemisphere: Hemisphere): Buffer {
+/** Weights of the two hemispheres may differ by this much before a tile goes to the other one, across the chip from its engine. */
+const imbalance = { factor: 1.15, words: 256 };
+
+/** The hemisphere a tile is kept in: its engine's, unless that one is much fuller. */
+function tileSide(state: ScheduleState, engine: Hemisphere): Hemisphere {
+  const { all } = columnClasses(state.target);
+  const words = (hemisphere: Hemisphere): number => {
+    let sum = 0;
+    for (let column = 0; column < all; column++)
+      for (const bank of [0, 1]) sum += persistentLoad(state, hemisphere, column, bank);
+    return sum / (2 * all);
+  };
+  const other: Hemisphere = engine === "W" ? "E" : "W";
+  return words(engine) > imbalance.factor * words(other) + imbalance.words / 4 ? other : engine;
+}
+
+/** The buffer of a tile, striped over the columns with the fewest weights. */
+function tileBuffer(state: ScheduleState, content: TileContent, rows: number, engine: Hemisphere): Buffer {
   const key = tileKey(content);
   const known = state.tiles.get(key);
   if (known !== undefined) return known;
+  const hemisphere = tileSide(state, engine);
   const perColumn = state.target.mem.slicesPerColumn;
   const columns = Math.ceil(content.stripes / perColumn);
   const { narrow, all } = columnClasses(state.target);
   const words = content.kind === "fill" ? 1 : Math.ceil(rows / rowsPerCycle(content));
   const cost = (column: number, bank: number): number =>
-    columnLoad(state, hemisphere, column, bank) + (column < narrow ? (state.weights === "apart" ? 1e9 : 8 * words) : 0);
+    persistentLoad(state, hemisphere, column, bank) + (column < narrow && state.weights === "apart" ? 1e9 : 0);
   const bankCost = (bank: number): { chosen: number[]; total: number } => {
     const order = Array.from({ length: all }, (_, c) => c).sort((a, b) => cost(a, bank) - cost(b, bank) || b - a);
     const chosen = order.slice(0, columns).sort((a, b) => a - b);

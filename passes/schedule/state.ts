@@ -46,10 +46,14 @@ export type TileContent = {
   readonly mode: MxmMode;
   readonly stripes: number;
   readonly bytes: number;
-} & ({ readonly kind: "const"; readonly tile: ConstTile } | { readonly kind: "fill"; readonly bits: number; readonly k: number });
+} & (
+  | { readonly kind: "const"; readonly tile: ConstTile }
+  | { readonly kind: "fill"; readonly bits: number; readonly k: number }
+);
 
 /** Rows of a tile that one cycle of a load brings. */
-export const rowsPerCycle = (content: Pick<TileContent, "stripes" | "bytes">): number => Math.floor(content.stripes / content.bytes);
+export const rowsPerCycle = (content: Pick<TileContent, "stripes" | "bytes">): number =>
+  Math.floor(content.stripes / content.bytes);
 
 /** A burst with memory addresses still relative to a buffer. */
 export interface Burst {
@@ -107,6 +111,8 @@ export interface ScheduleState {
   readonly together: ReadonlyMap<StorageId, ReadonlySet<StorageId>>;
   /** Words used of each column and bank, to spread buffers. */
   readonly load: number[];
+  /** Words of each column and bank that hold weights and constants: every layer on a chip adds as much again. */
+  readonly persistent: number[];
   /** Buffers of weight tiles by content, so that a tile used twice stands once. */
   readonly tiles: Map<string, Buffer>;
   readonly laneMaps: Int16Array[];
@@ -148,6 +154,7 @@ export function newScheduleState(
     engines: Array.from({ length: target.mxm.planes }, () => ({ loadFree: 0, lastActivate: -1, installed: "" })),
     together,
     load: new Array(2 * memColumnsPerHemisphere(target) * 2).fill(0),
+    persistent: new Array(2 * memColumnsPerHemisphere(target) * 2).fill(0),
     tiles: new Map(),
     laneMaps: [],
     laneMapIndex: new Map(),
@@ -173,6 +180,11 @@ export function columnLoad(state: ScheduleState, hemisphere: Hemisphere, column:
   return state.load[loadIndex(state, hemisphere, column, bank)] as number;
 }
 
+/** Words of weights and constants in a column and bank. */
+export function persistentLoad(state: ScheduleState, hemisphere: Hemisphere, column: number, bank: number): number {
+  return state.persistent[loadIndex(state, hemisphere, column, bank)] as number;
+}
+
 function loadIndex(state: ScheduleState, hemisphere: Hemisphere, column: number, bank: number): number {
   return ((hemisphere === "W" ? 0 : 1) * memColumnsPerHemisphere(state.target) + column) * 2 + bank;
 }
@@ -194,8 +206,14 @@ export function addBuffer(state: ScheduleState, spec: Omit<Buffer, "id" | "first
   const buffer: Buffer = { ...spec, id: state.buffers.length, firstWrite: Number.MAX_SAFE_INTEGER, lastRead: -1 };
   state.buffers.push(buffer);
   const perColumn = state.target.mem.slicesPerColumn;
-  for (const column of new Set(buffer.slices.map((slice) => Math.floor(slice / perColumn))))
+  for (const column of new Set(buffer.slices.map((slice) => Math.floor(slice / perColumn)))) {
     addColumnLoad(state, buffer.hemisphere, column, buffer.bank, Math.max(buffer.words, state.tuning.leastLoad));
+    const { content } = buffer;
+    if (content.kind === "tile" || state.storages[content.storage]?.content !== undefined) {
+      const index = loadIndex(state, buffer.hemisphere, column, buffer.bank);
+      state.persistent[index] = (state.persistent[index] as number) + buffer.words;
+    }
+  }
   return buffer;
 }
 

@@ -381,7 +381,8 @@ function clashingSources(state: ScheduleState, pass: EwPass, copiesToo: boolean)
   }
   for (let i = 0; i < pass.sources.length; i++) {
     const source = pass.sources[i];
-    if (source === undefined || source === "sums" || (storageById(state, source.storage).replicated && !copiesToo)) continue;
+    if (source === undefined || source === "sums" || (storageById(state, source.storage).replicated && !copiesToo))
+      continue;
     const per = storageById(state, source.storage).partVectors;
     for (const part of new Set(Array.from(source.vectors, (v) => Math.floor(v / per)))) {
       const buffer = bufferFor(state, source.storage, part);
