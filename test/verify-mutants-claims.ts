@@ -161,6 +161,24 @@ function flipped(bytes: Uint8Array, from: number, until: number, number: number)
 export const images: readonly Mutation[] = [
   onProgram("image byte changes", ["operand", "completeness"], flipImage),
   onProgram("drop an image", ["operand", "completeness"], (program, random) => editImage(program, random, () => [])),
+  onClaim(
+    "a second place of a constant that holds something else",
+    ["operand", "range", "completeness"],
+    (program, random) => {
+      const { tensors } = program.graph;
+      const placed = tensors.flatMap(({ constant }, i) => (constant?.kind === "placed" ? [i] : []));
+      const index = pick(random, placed);
+      const constant = tensors[index ?? -1]?.constant;
+      const copy = constant?.kind === "placed" ? pick(random, constant.placements) : undefined;
+      if (constant?.kind !== "placed" || copy === undefined) return undefined;
+      const placements = [
+        ...constant.placements,
+        { ...copy, slices: [...copy.slices].reverse(), address: copy.address + 1 },
+      ];
+      const changed = tensors.map((one, i) => (i === index ? { ...one, constant: { ...constant, placements } } : one));
+      return { ...program, graph: { ...program.graph, tensors: changed } };
+    },
+  ),
   onProgram("an image twice", ["capacity"], (program, random) => editImage(program, random, (image) => [image, image])),
   onProgram("an image outside its slice", ["capacity"], (program, random) =>
     editImage(program, random, (image) => [{ ...image, address: 2 ** 20 }]),

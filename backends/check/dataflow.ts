@@ -3,9 +3,9 @@
 import type { Mnemonic } from "../../ir/machine/isa.ts";
 import { reportCircularOverlaps } from "./bursts.ts";
 import { combinesRows } from "./choice.ts";
+import { constantOf } from "./constants.ts";
 import type { Execution, Step } from "./execution.ts";
 import { evaluateGraph } from "./graph-values.ts";
-import { constantOf } from "./image.ts";
 import { bindInputs, randomInputs } from "./inputs.ts";
 import { visitAllIssues } from "./issue-order.ts";
 import type { Lanes } from "./lanes.ts";
@@ -56,7 +56,12 @@ function graphOutputs(
         tensor: source.name,
       });
     }
-    return constant;
+    if (constant !== undefined && constant.disputed >= 0 && !missing.has(tensor)) {
+      missing.add(tensor);
+      const message = `element ${constant.disputed} of constant ${source.name} has different values in two of its places`;
+      violate(findings, "operand", message, { tensor: source.name });
+    }
+    return constant?.lanes;
   };
   return evaluateGraph(program, leaf, outputs);
 }

@@ -1,9 +1,7 @@
-// Initial memory by slice and word, and constants of the embedded graph read from it through their placements.
-import { storedTypes } from "../../ir/dtype.ts";
-import type { ImageSegment, Placement, Program, ProgramTensor } from "../../ir/machine/program.ts";
+// Initial memory by slice and word.
+import type { ImageSegment, Program } from "../../ir/machine/program.ts";
 import type { Hemisphere } from "../../ir/target/geometry.ts";
-import { type ByteVector, bytesOf, byteTags, halfToFloatBits, type Lanes, laneKinds, lanesOf } from "./lanes.ts";
-import { stripesOf, visitPlacement } from "./placements.ts";
+import { type ByteVector, bytesOf, byteTags } from "./lanes.ts";
 import { newInts } from "./vectors.ts";
 
 /** Images of one slice, ascending by address, contents fetched when first needed. */
@@ -75,7 +73,7 @@ function findWord(
 }
 
 /** The bytes of one word of initial memory, undefined where there is none. */
-function imageWord(
+export function imageWord(
   images: Images,
   chip: number,
   hemisphere: Hemisphere,
@@ -115,84 +113,4 @@ export function imageVector(
   const vector = bytesOf(x, byteTags.concrete);
   list[at] = vector;
   return vector;
-}
-
-type Words = (Uint8Array | undefined)[];
-
-/** Reads one placement into `into`; the result says whether all its words are in the image. */
-function readPlacement(images: Images, placement: Placement, shape: readonly number[], into: Int32Array): boolean {
-  const { bytes } = storedTypes[placement.type];
-  const stripes = stripesOf(placement);
-  const perVector = placement.pack > 0 ? 1 : bytes;
-  const words: Words = [];
-  let complete = true;
-  const wordOf = (vector: number, plane: number): Uint8Array | undefined => {
-    const at = vector * perVector + plane;
-    if (at in words) return words[at];
-    const place = placement.slices[(vector % stripes) * perVector + plane];
-    const word = placement.address + Math.floor(vector / stripes);
-    words[at] =
-      place === undefined ? undefined : imageWord(images, placement.chip, place.hemisphere, place.slice, word);
-    return words[at];
-  };
-  visitPlacement(placement, shape, (element, vector, lane) => {
-    let value = 0;
-    for (let b = 0; b < bytes; b++) {
-      const word = wordOf(vector, placement.pack > 0 ? 0 : b);
-      if (word === undefined) complete = false;
-      else value |= (word[lane + b * placement.pack] as number) << (8 * b);
-    }
-    into[element] =
-      placement.type === "f16" ? halfToFloatBits(value) : placement.type === "i8" ? (value << 24) >> 24 : value;
-  });
-  return complete;
-}
-
-function readInline(tensor: ProgramTensor, bytes: Uint8Array, into: Int32Array): boolean {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const size =
-    tensor.dtype === "int8" || tensor.dtype === "uint8" || tensor.dtype === "bool"
-      ? 1
-      : tensor.dtype === "float16"
-        ? 2
-        : 4;
-  if (bytes.length < into.length * size) return false;
-  for (let i = 0; i < into.length; i++) {
-    if (size === 4) into[i] = view.getInt32(4 * i, true);
-    else if (size === 2) into[i] = halfToFloatBits(view.getUint16(2 * i, true));
-    else into[i] = tensor.dtype === "int8" ? view.getInt8(i) : view.getUint8(i);
-  }
-  return true;
-}
-
-/** Contents of a constant: bits of 32-bit elements, values of 8-bit ones. Undefined if they are not all there. */
-export function constantOf(images: Images, tensor: ProgramTensor): Lanes | undefined {
-  const { constant } = tensor;
-  if (constant === undefined) return undefined;
-  const count = tensor.shape.reduce((product, size) => product * size, 1);
-  const into = new Int32Array(count);
-  let complete = true;
-  switch (constant.kind) {
-    case "inline":
-      complete = readInline(tensor, constant.bytes, into);
-      break;
-    case "splat":
-      into.fill(constant.bits | 0);
-      break;
-    case "placed": {
-      // Where copies differ in width, the wide one is the constant.
-      const narrowFirst = [...constant.placements].sort(
-        (a, b) => storedTypes[a.type].bytes - storedTypes[b.type].bytes,
-      );
-      const covered = new Uint8Array(count);
-      for (const placement of narrowFirst) {
-        complete = readPlacement(images, placement, tensor.shape, into) && complete;
-        visitPlacement(placement, tensor.shape, (element) => {
-          covered[element] = 1;
-        });
-      }
-      complete &&= !covered.includes(0);
-    }
-  }
-  return complete ? lanesOf(into, laneKinds.bits) : undefined;
 }
