@@ -86,7 +86,7 @@ export function singleProducts(
   }
 }
 
-/** As `halfProducts`, for int8 operands: exact int32 sums. */
+/** As `halfProducts`, for int8 operands: exact int32 sums, whatever the order. Zeros around the activations (identity vectors) are left out. */
 export function integerProducts(
   weights: Int8Array,
   stride: number,
@@ -96,10 +96,35 @@ export function integerProducts(
   products: Int32Array,
   p: number,
 ): void {
-  for (let n = 0; n < columns; n += 1) {
-    const row = n * stride;
+  let from = 0;
+  let to = k;
+  while (from < to && activations[from] === 0) from += 1;
+  while (to > from && activations[to - 1] === 0) to -= 1;
+  let n = 0;
+  for (; n + 4 <= columns; n += 4) {
+    const r0 = n * stride;
+    const r1 = r0 + stride;
+    const r2 = r1 + stride;
+    const r3 = r2 + stride;
+    let s0 = 0;
+    let s1 = 0;
+    let s2 = 0;
+    let s3 = 0;
+    for (let i = from; i < to; i += 1) {
+      const x = activations[i] as number;
+      s0 += x * (weights[r0 + i] as number);
+      s1 += x * (weights[r1 + i] as number);
+      s2 += x * (weights[r2 + i] as number);
+      s3 += x * (weights[r3 + i] as number);
+    }
+    products[p + n] = s0;
+    products[p + n + 1] = s1;
+    products[p + n + 2] = s2;
+    products[p + n + 3] = s3;
+  }
+  for (; n < columns; n += 1) {
     let sum = 0;
-    for (let i = 0; i < k; i += 1) sum = (sum + (activations[i] as number) * (weights[row + i] as number)) | 0;
+    for (let i = from; i < to; i += 1) sum += (activations[i] as number) * (weights[n * stride + i] as number);
     products[p + n] = sum;
   }
 }
