@@ -420,7 +420,13 @@ function collectConstants(
               ? "u8"
               : "i8";
       add(id, type, [
-        tilePlacement(tile.tile, shape, { chip, type, pack: tile.bytes === 1 ? (mode?.tileK ?? target.lanes) : 0, slices, address }),
+        tilePlacement(tile.tile, shape, {
+          chip,
+          type,
+          pack: tile.bytes === 1 ? (mode?.tileK ?? target.lanes) : 0,
+          slices,
+          address,
+        }),
       ]);
     } else {
       const storage = storageOfBuffer(blockClass, buffer);

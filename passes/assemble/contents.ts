@@ -156,7 +156,8 @@ function fillTile(
       const plane = planes[slice + b * sliceStep] as Uint8Array;
       const first = word + b * laneStep;
       let at = base + (tile.n0 + r) * rowStep + tile.k0 * kStep;
-      for (let k = 0; k < tile.k; k++, at += kStep) plane[first + k] = (storedBits(elements[at] as number, type) >>> (8 * b)) & 0xff;
+      for (let k = 0; k < tile.k; k++, at += kStep)
+        plane[first + k] = (storedBits(elements[at] as number, type) >>> (8 * b)) & 0xff;
     }
   }
 }

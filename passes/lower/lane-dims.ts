@@ -74,7 +74,8 @@ function constantCost(chooser: Chooser, id: TensorId, node: GraphNode): number {
   if (node.op === "matmul" || node.op === "gather") return 0;
   const out = virtualHome(chooser, node.outputs[0] as TensorId);
   const shape = shapeOf(chooser, id);
-  if (out === undefined || out === "constant" || shape.length !== out.layout.shape.length || elementCount(shape) === 1) return 0;
+  if (out === undefined || out === "constant" || shape.length !== out.layout.shape.length || elementCount(shape) === 1)
+    return 0;
   const { uniform, vectors } = followLayout(shape, out.layout);
   return uniform ? vectors : 0;
 }

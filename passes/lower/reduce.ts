@@ -108,6 +108,10 @@ export function lowerFedReduce(
   );
   if (tensorOf(context, source).dtype !== "float32" || across === undefined || homes.some((home) => !along(home)))
     return false;
+  const result = unit.nodes[0]?.outputs[0] as TensorId;
+  const { shape } = tensorOf(context, result);
+  const laneDim = context.laneDims.get(result) ?? shape.length - 1;
+  if (laneDim >= 0 && shape[laneDim] !== 1) return false;
   const { pass, layout, walk } = buildPass(context, unit, escaped, demands, node.outputs[0] as TensorId, origins);
   const expected = walkVectors(makeLayout(layout.shape, -1, context.target.lanes).layout);
   invariant(

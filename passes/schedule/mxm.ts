@@ -36,7 +36,7 @@ import {
 import { placePass, separateSources } from "./vxm.ts";
 
 /** Below this many moving vectors the tile loads are the bottleneck and take all streams. */
-const fewVectors = 24;
+export const fewVectors = 24;
 
 const specOf = (state: ScheduleState, mode: MxmMode): MxmModeSpec => {
   const spec = state.target.mxm.modes[mode];
@@ -57,6 +57,10 @@ function planesOf(state: ScheduleState, mode: MxmMode, plane: number): number[] 
 
 const busyUntil = (state: ScheduleState, planes: readonly number[]): number =>
   Math.max(...planes.map((plane) => state.engines[plane]?.lastActivate ?? 0));
+
+/** Cycle at which the first engine of a mode is free. */
+export const enginesFreeAt = (state: ScheduleState, mode: MxmMode): number =>
+  Math.min(...enginePlanes(state, mode).map((plane) => busyUntil(state, planesOf(state, mode, plane)))) + 1;
 
 /** A step of an accumulation with the group it belongs to. */
 interface QueuedStep {

@@ -1,9 +1,9 @@
-// Schedules the kernels of one block on one chip, in order, each at the earliest cycle its data and the reservation tables allow.
+// Schedules the kernels of one block on one chip: each task at the earliest cycle its data and the reservation tables allow, several orders and
+// placement settings tried, the shortest schedule kept.
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { Target } from "../../ir/target/target.ts";
 import type { Kernel, KernelProgram, StorageId } from "../lower/kernel.ts";
-import { scheduleGather, schedulePermute } from "./move.ts";
-import { scheduleMatmul } from "./mxm.ts";
+import { listSchedule } from "./list.ts";
 import {
   type Location,
   newScheduleState,
@@ -12,8 +12,7 @@ import {
   type Tuning,
   type WeightColumns,
 } from "./state.ts";
-import { scheduleSpread, scheduleTranspose } from "./transpose.ts";
-import { scheduleVxmPass } from "./vxm.ts";
+import { type Task, tasksOf } from "./tasks.ts";
 
 /** Storages that one pass reads or writes together. */
 function togetherOf(kernels: readonly Kernel[]): Map<StorageId, Set<StorageId>> {
@@ -82,6 +81,7 @@ const tunings: readonly Tuning[] = Array.from(
     i === 0
       ? plainTuning
       : {
+          order: i % 2 === 0 ? "list" : "kernels",
           leastLoad: [16, 64, 1, 128][i % 4] as number,
           candidates: i % 3 === 0 ? 16 : 8,
           noise: i < 4 ? 0 : ([48, 128, 400][i % 3] as number),
@@ -124,31 +124,12 @@ function scheduleOnce(
   tuning: Tuning,
 ): BlockSchedule {
   const state = newScheduleState(target, program.storages, togetherOf(program.kernels), pinned, weights, tuning);
-  const notes: { kernel: string; origins: readonly number[] }[] = [];
-  for (const kernel of program.kernels) {
-    if (state.stuck) break;
-    state.note = notes.length;
-    notes.push({ kernel: kernel.name, origins: kernel.origins });
-    switch (kernel.kind) {
-      case "vxm":
-        for (const pass of kernel.passes) scheduleVxmPass(state, pass);
-        break;
-      case "matmul":
-        scheduleMatmul(state, kernel.mode, kernel.groups);
-        break;
-      case "transpose":
-        scheduleTranspose(state, kernel.jobs);
-        break;
-      case "spread":
-        scheduleSpread(state, kernel.jobs);
-        break;
-      case "permute":
-        schedulePermute(state, kernel.jobs);
-        break;
-      case "gather":
-        scheduleGather(state, kernel.jobs);
-        break;
-    }
-  }
-  return { state, notes };
+  const tasks = tasksOf(program.kernels);
+  const place = (task: Task): void => {
+    state.note = task.kernel;
+    task.place(state);
+  };
+  if (tuning.order === "list") listSchedule(state, tasks, place);
+  else for (const task of tasks) if (!state.stuck) place(task);
+  return { state, notes: program.kernels.map((kernel) => ({ kernel: kernel.name, origins: kernel.origins })) };
 }

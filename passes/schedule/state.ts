@@ -78,6 +78,8 @@ export interface EngineState {
 
 /** Knobs of the placement heuristics. The scheduler tries several settings and keeps the shortest schedule. */
 export interface Tuning {
+  /** Tasks in the order of the kernels, or always the one that can start first. */
+  readonly order: "kernels" | "list";
   /** A buffer of few words is read as often as a large one: each counts as at least this many when columns are compared. */
   readonly leastLoad: number;
   /** Locations tried for a result. */
@@ -87,7 +89,7 @@ export interface Tuning {
   readonly seed: number;
 }
 
-export const plainTuning: Tuning = { leastLoad: 1, candidates: 8, noise: 0, seed: 0 };
+export const plainTuning: Tuning = { order: "list", leastLoad: 1, candidates: 8, noise: 0, seed: 0 };
 
 /** Where weight tiles may stand: in the outer columns only, so that data bursts find gaps, or in all columns. */
 export type WeightColumns = "apart" | "spread";
