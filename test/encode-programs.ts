@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { textBytesOf } from "../backends/encode/queues.ts";
 import { type AluOp, aluOps, type FieldKind, type Instruction, isa, type Mnemonic } from "../ir/machine/isa.ts";
 import type { ChipProgram, Placement, Program, Queue, Unit } from "../ir/machine/program.ts";
-import { unitName } from "../ir/machine/program.ts";
+import { latencyParts, unitName } from "../ir/machine/program.ts";
 import type { Target } from "../ir/target/target.ts";
 import { presetTarget } from "../src/targets/presets.ts";
 
@@ -232,6 +232,9 @@ export const programs: fc.Arbitrary<Program> = fc.record({
   graph,
   latencyCycles: size,
   initiationIntervalCycles: size,
+  latencyTerms: fc.array(fc.record({ part: fc.constantFrom(...latencyParts), count: size, cycles: signed }), {
+    maxLength: 3,
+  }),
   stages: fc.array(
     fc.record({
       chip: fc.constant(0),

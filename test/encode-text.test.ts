@@ -212,8 +212,8 @@ describe("program text", () => {
   });
 
   test("what is missing or stands twice is said", () => {
-    expect(shown(problemsOf("hello"))).toEqual(["LPU5010 1 expected 'lpasm 1', found 'hello'"]);
-    expect(shown(problemsOf("lpasm 1")).map((line) => line.slice(0, 7))).toEqual(["LPU5012", "LPU5012", "LPU5012"]);
+    expect(shown(problemsOf("hello"))).toEqual(["LPU5010 1 expected 'lpasm 2', found 'hello'"]);
+    expect(shown(problemsOf("lpasm 2")).map((line) => line.slice(0, 7))).toEqual(["LPU5012", "LPU5012", "LPU5012"]);
     const lines = [...programLines(fc.sample(programs, { seed: 5, numRuns: 1 })[0] as Program)];
     expect(shown(problemsOf(lines.slice(0, -1).join("\n")))[0]).toMatch(/^LPU5012 .*'end' is missing/);
     expect(shown(problemsOf([...lines, "chip 9"].join("\n")))[0]).toMatch(/^LPU5010 .*after 'end'/);
@@ -226,7 +226,7 @@ describe("program text", () => {
   test("reading stops early in endless nonsense", () => {
     let asked = 0;
     function* nonsense(): Generator<string> {
-      yield "lpasm 1";
+      yield "lpasm 2";
       for (; asked < 1e6; asked++) yield "nonsense";
     }
     expect(parseProgramLines(nonsense()).ok).toBe(false);

@@ -111,6 +111,7 @@ export function program(source: ProgramSource): Program {
     bindings: source.bindings ?? [],
     graph: { tensors: [], nodes: [] },
     latencyCycles: source.latencyCycles,
+    latencyTerms: [{ part: "block", count: 1, cycles: source.latencyCycles }],
     initiationIntervalCycles: source.latencyCycles,
     stages: [],
     lowerBound: { cycles: 0, by: "mem", perResource: { mxm: 0, mem: 0, link: 0, dependency: 0 } },

@@ -17,6 +17,7 @@ function masked(text: string): readonly string[] {
   return text.split("\n").map((line) => {
     if (/^ +\d+: [A-Z]/.test(line)) return "an instruction";
     if (/^ +[\d,]+ +[\d,]+ +\d+ /.test(line)) return "a row of numbers";
+    if (line.startsWith("made of ")) return "terms";
     return line
       .replace(/\b[0-9a-f]{64}\b/g, "HASH")
       .replace(/-?\d[\d,]*(\.\d+)?(e[+-]?\d+)?( ([KMG]i)?B\b| [mnu]?s\b)?/g, "N")

@@ -65,6 +65,16 @@ export const budgets: readonly Mutation[] = [
     ...program,
     latencyCycles: program.latencyCycles + shift(random),
   })),
+  onClaim("wrong term of the certificate", ["determinism"], (program, random) => {
+    const at = random(Math.max(1, program.latencyTerms.length));
+    const edit = random(2) === 0 ? { cycles: shift(random) } : { cycles: 0, count: 1 };
+    return {
+      ...program,
+      latencyTerms: program.latencyTerms.map((term, i) =>
+        i === at ? { ...term, cycles: term.cycles + edit.cycles, count: term.count + (edit.count ?? 0) } : term,
+      ),
+    };
+  }),
   onClaim("no interval", ["determinism"], (program, random) => ({
     ...program,
     initiationIntervalCycles: [0, -5, 1.5, Number.NaN][random(4)] ?? 0,

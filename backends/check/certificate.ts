@@ -24,6 +24,10 @@ export function checkCertificate(findings: Findings, sites: readonly Site[]): vo
       `the certificate says ${program.latencyCycles} cycles, the schedule takes ${executed}`,
     );
   }
+  const stated = program.latencyTerms.reduce((sum, { count, cycles }) => sum + count * cycles, 0);
+  if (stated !== executed) {
+    violate(findings, "determinism", `the terms of the certificate add up to ${stated} cycles, not to ${executed}`);
+  }
   const interval = program.initiationIntervalCycles;
   if (!Number.isSafeInteger(interval) || interval < 1) {
     violate(findings, "determinism", `an initiation interval of ${interval} cycles is no interval`);

@@ -3,16 +3,18 @@
 import { type DType, dtypes, type StoredType } from "../../ir/dtype.ts";
 import { type CoreOp, coreOps } from "../../ir/graph/core-ops.ts";
 import type { Attrs, AttrValue } from "../../ir/graph/graph.ts";
-import type {
-  Binding,
-  LayoutDigit,
-  LinkConnection,
-  Placement,
-  Program,
-  ProgramConstant,
-  ProgramGraph,
-  ProgramSymbol,
-  StageInfo,
+import {
+  type Binding,
+  type LatencyTerm,
+  type LayoutDigit,
+  type LinkConnection,
+  latencyParts,
+  type Placement,
+  type Program,
+  type ProgramConstant,
+  type ProgramGraph,
+  type ProgramSymbol,
+  type StageInfo,
 } from "../../ir/machine/program.ts";
 import type { Hemisphere } from "../../ir/target/geometry.ts";
 import {
@@ -92,16 +94,35 @@ function takeStage(cursor: Cursor): StageInfo {
   return { chip, firstLayer, lastLayer, startCycle, endCycle, weightBytes: takeQuantity(cursor) };
 }
 
+function putTerm(sink: ByteSink, term: LatencyTerm): void {
+  putByte(sink, latencyParts.indexOf(term.part));
+  putVarint(sink, term.count);
+  putSigned(sink, term.cycles);
+}
+
+function takeTerm(cursor: Cursor): LatencyTerm {
+  const part = takeChoice(cursor, latencyParts, "block", "part of the latency");
+  return { part, count: takeVarint(cursor), cycles: takeSigned(cursor) };
+}
+
 /** Everything about the whole system that is not a name or an instruction. */
 export type SystemPart = Pick<
   Program,
-  "links" | "topology" | "precision" | "latencyCycles" | "initiationIntervalCycles" | "stages" | "lowerBound"
+  | "links"
+  | "topology"
+  | "precision"
+  | "latencyCycles"
+  | "latencyTerms"
+  | "initiationIntervalCycles"
+  | "stages"
+  | "lowerBound"
 >;
 
 export function putSystem(sink: ByteSink, system: SystemPart): void {
   putText(sink, system.topology);
   putText(sink, system.precision);
   putQuantity(sink, system.latencyCycles);
+  putList(sink, system.latencyTerms, putTerm);
   putQuantity(sink, system.initiationIntervalCycles);
   putList(sink, system.links, putLink);
   putList(sink, system.stages, putStage);
@@ -112,7 +133,9 @@ export function putSystem(sink: ByteSink, system: SystemPart): void {
 
 export function takeSystem(cursor: Cursor): SystemPart {
   const [topology, precision] = [takeText(cursor), takeText(cursor)];
-  const [latencyCycles, initiationIntervalCycles] = [takeQuantity(cursor), takeQuantity(cursor)];
+  const latencyCycles = takeQuantity(cursor);
+  const latencyTerms = takeList(cursor, 3, takeTerm);
+  const initiationIntervalCycles = takeQuantity(cursor);
   const links = takeList(cursor, 5, takeLink);
   const stages = takeList(cursor, 9, takeStage);
   const cycles = takeQuantity(cursor);
@@ -127,6 +150,7 @@ export function takeSystem(cursor: Cursor): SystemPart {
     topology,
     precision,
     latencyCycles,
+    latencyTerms,
     initiationIntervalCycles,
     links,
     stages,

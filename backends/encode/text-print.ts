@@ -10,7 +10,7 @@ import { targetText } from "./target-section.ts";
 import { printInstruction } from "./text-instruction.ts";
 import { placedShape, recordShapes, splatShape } from "./text-shapes.ts";
 
-export const textVersion = 1;
+export const textVersion = 2;
 
 /** Image bytes on one line: a multiple of 3, so that lines can be cut from longer base64. */
 const imageLineBytes = 96;
@@ -38,8 +38,16 @@ function jsonTensor({ name, dtype, shape, constant }: ProgramTensor): unknown {
 }
 
 function* tableLines(program: Program): Generator<string> {
-  const { topology, precision, latencyCycles, initiationIntervalCycles, lowerBound, modelName } = program;
-  const system = { topology, precision, latencyCycles, initiationIntervalCycles, lowerBound, modelName };
+  const { topology, precision, latencyCycles, latencyTerms, initiationIntervalCycles, lowerBound, modelName } = program;
+  const system = {
+    topology,
+    precision,
+    latencyCycles,
+    latencyTerms,
+    initiationIntervalCycles,
+    lowerBound,
+    modelName,
+  };
   const line = (keyword: keyof typeof recordShapes, value: unknown): string =>
     `${keyword} ${JSON.stringify(inShapeOrder(recordShapes[keyword], value))}`;
   yield `target ${targetText(program.target)}`;

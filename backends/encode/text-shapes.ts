@@ -3,7 +3,7 @@ import { type DType, dtypes } from "../../ir/dtype.ts";
 import { type CoreOp, coreOps } from "../../ir/graph/core-ops.ts";
 import type { Attrs, AttrValue } from "../../ir/graph/graph.ts";
 import { anything, choice, isRecord, list, object, real, type Shape, textOrEmpty, whole } from "../../ir/json/shape.ts";
-import type { ProgramConstant } from "../../ir/machine/program.ts";
+import { latencyParts, type ProgramConstant } from "../../ir/machine/program.ts";
 import { base64Bytes } from "./base64.ts";
 import { boundResources, storedTypeNames, symbolRoles } from "./records.ts";
 
@@ -35,6 +35,7 @@ export const recordShapes = {
       topology: textOrEmpty,
       precision: textOrEmpty,
       latencyCycles: quantity,
+      latencyTerms: many(object({ part: choice(latencyParts), count: index, cycles: signed }, {})),
       initiationIntervalCycles: quantity,
       lowerBound: object(
         {

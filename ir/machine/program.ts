@@ -130,6 +130,8 @@ export interface Program {
   readonly graph: ProgramGraph;
   /** From cycle 0 with inputs in SRAM to the last word written everywhere (write latency and vertical ripple included). */
   readonly latencyCycles: number;
+  /** What the latency is made of; the sum is the latency, exactly. */
+  readonly latencyTerms: readonly LatencyTerm[];
   readonly initiationIntervalCycles: number;
   readonly stages: readonly StageInfo[];
   readonly lowerBound: {
@@ -139,6 +141,18 @@ export interface Program {
   };
   readonly debug: DebugMap;
 }
+
+/**
+ * `count` parts of `cycles` each. `layer`: a repeated block, `block`: another one, `transfer`: a hop between two chips; each until its chip's
+ * streams are empty again. `end`: from there to the last word written everywhere, negative where that word stands before the streams are empty.
+ */
+export interface LatencyTerm {
+  readonly part: (typeof latencyParts)[number];
+  readonly count: number;
+  readonly cycles: number;
+}
+
+export const latencyParts = ["layer", "block", "transfer", "end"] as const;
 
 export interface LinkConnection {
   readonly from: number;

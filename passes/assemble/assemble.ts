@@ -37,6 +37,7 @@ import {
 } from "./chip-memory.ts";
 import { borderOrdinals, type CompiledBlocks } from "./classes.ts";
 import { newConstantReader } from "./contents.ts";
+import { latencyTermsOf } from "./latency-terms.ts";
 import { lowerBoundOf } from "./lower-bound.ts";
 import { bankBase } from "./memory.ts";
 import { planTimeline, type SystemTimeline } from "./timeline.ts";
@@ -207,6 +208,7 @@ export function assembleProgram(input: AssemblyInput, options: AssemblyOptions):
     bindings: makeBindings(graph, bordersByChip, uses),
     graph: programGraph(graph, constants, origins),
     latencyCycles,
+    latencyTerms: latencyTermsOf(chain, timeline, latencyCycles),
     initiationIntervalCycles: interval,
     stages: makeStages(input, timeline, uses),
     lowerBound: lowerBoundOf(input, timeline),

@@ -55,6 +55,8 @@ export interface ProgramReport {
   readonly clockHz: number;
   readonly latencyCycles: number;
   readonly latencySeconds: number;
+  /** What the latency is made of, exactly. */
+  readonly latencyTerms: Program["latencyTerms"];
   readonly initiationIntervalCycles: number;
   readonly throughputPerSecond: number;
   readonly lowerBound: Program["lowerBound"];
@@ -220,6 +222,7 @@ export function programReport(program: Program): ProgramReport {
     clockHz: target.clockHz,
     latencyCycles,
     latencySeconds: latencyCycles / target.clockHz,
+    latencyTerms: program.latencyTerms,
     initiationIntervalCycles,
     throughputPerSecond: initiationIntervalCycles === 0 ? 0 : target.clockHz / initiationIntervalCycles,
     lowerBound: program.lowerBound,

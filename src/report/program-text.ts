@@ -13,10 +13,23 @@ export function certificateLines(report: ProgramReport): string {
       "latency",
       `${cyclesAndTime(latencyCycles, clockHz)} at ${clockHz / 1e6} MHz, inputs in SRAM to last output written`,
     ],
+    ["made of", termsText(report)],
     ["lower bound", `${grouped(lowerBound.cycles)} cycles, by ${lowerBound.by}`],
     ["host transfers", host === null ? "not modelled by the target" : hostText(host)],
   ]);
 }
+
+const plural = { layer: "layers", block: "blocks", transfer: "transfers", end: "ends" } as const;
+
+/** `96 layers x 1,729 + 5 transfers x 731 + 1 block x 316 - 8` */
+const termsText = ({ latencyTerms }: ProgramReport): string =>
+  latencyTerms
+    .map(({ part, count, cycles }) => {
+      if (part === "end") return `${cycles < 0 ? "-" : "+"} ${grouped(Math.abs(cycles))} at the end`;
+      return `+ ${count} ${count === 1 ? part : plural[part]} x ${grouped(cycles)}`;
+    })
+    .join(" ")
+    .replace(/^\+ /, "");
 
 const hostText = ({ inputBytes, inputSeconds, outputBytes, outputSeconds }: HostReport): string =>
   `${bytes(inputBytes)} in ${seconds(inputSeconds)}, ${bytes(outputBytes)} out ${seconds(outputSeconds)} (not part of the latency)`;
