@@ -90,7 +90,9 @@ describe.each(setups.filter(({ format }) => format === "planar"))("$name $mode p
 
   it("keeps the latencies between LW, IW, ABC and ACC", () => {
     expect(fault((code) => code)).toBe("ok");
-    expect(fault(replace("iw", { cycle: install - 1 }))).toBe(`weights: ${L} ${install - 1}`);
+    // With a latency of one cycle the early IW meets the last LW in their queue.
+    const early = b.lw === 1 ? "queue" : "weights";
+    expect(fault(replace("iw", { cycle: install - 1 }))).toBe(`${early}: ${L} ${install - 1}`);
     expect(fault(replace("iw", { cycle: install + 1 }))).toBe(`weights: ${A} ${start}`);
     expect(fault(replace("acc", { cycle: sum - 1 }))).toBe(`accumulator: ${C} ${sum - 1}`);
     expect(fault(replace("acc", { cycle: sum + 1 }))).toBe(`accumulator: ${C} ${sum + 1}`);

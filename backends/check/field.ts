@@ -93,6 +93,15 @@ export function embedFloat(bits: number): number {
   return bits < 0 ? negateField(magnitude) : magnitude;
 }
 
+/**
+ * Rounding to half precision: not linear, odd, and the identity on what is rounded already. So it matters where a program rounds, as it does in
+ * numbers: multiples of 8 stand for the float16 values. (float32 roundings are not followed: sums may be taken in any order.)
+ */
+export function roundField(x: number): number {
+  if (isSpecial(x)) return x;
+  return x < 0 ? -(-x & ~7) : x & ~7;
+}
+
 /** The field element of an int32. */
 export function embedInt(value: number): number {
   return value > half || value < -half ? reduce(value) : value;

@@ -2,7 +2,7 @@
 // indices), bound into memory through their placements. Words bound in part are zero elsewhere.
 import { dtypes, storedTypes } from "../../ir/dtype.ts";
 import type { Binding, Placement, Program } from "../../ir/machine/program.ts";
-import { hash } from "./field.ts";
+import { hash, roundField } from "./field.ts";
 import {
   type ByteVector,
   kindAt,
@@ -74,6 +74,7 @@ export function randomInputs(program: Program, seed: number): ReadonlyMap<number
     const limit = limits.get(binding.tensor) ?? 4;
     const isBool = dtypes[binding.dtype].kind === "bool";
     const x = Int32Array.from({ length: count }, (_, i) => {
+      if (binding.dtype === "float16") return roundField(draw(i));
       if (isFloat || isByte) return draw(i);
       return isBool ? draw(i) & 1 : integerAt(i, seed * 1000 + binding.tensor, limit);
     });

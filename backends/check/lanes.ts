@@ -3,7 +3,7 @@
 
 import { f32ToBits } from "../../ir/numeric/bits.ts";
 import { float16FromF32Bits, float16ToF32 } from "../../ir/numeric/float16.ts";
-import { embedFloat, embedInt, floatAsInt, hash, intAsFloat, multiplyField } from "./field.ts";
+import { embedFloat, embedInt, floatAsInt, hash, intAsFloat, multiplyField, roundField } from "./field.ts";
 import { newBytes, newInts } from "./vectors.ts";
 
 /** Byte tags. Planes: tag + b is byte b of the value. */
@@ -34,6 +34,8 @@ export interface Lanes {
   readonly kinds: Uint8Array | undefined;
   /** Field elements of all lanes read as floats, once asked for. */
   floats?: Int32Array;
+  /** All lanes, floats, rounded to half precision, once asked for. */
+  halves?: Int32Array;
 }
 
 export type Stored = "f32" | "i32" | "f16" | "i8" | "u8";
@@ -247,7 +249,7 @@ function splitHalf(kind: number, x: number, b: number, into: LaneValue): void {
     into.x = x;
   } else {
     into.kind = byteTags.half + b;
-    into.x = floatAt(kind, x);
+    into.x = roundField(floatAt(kind, x));
   }
 }
 
@@ -269,13 +271,22 @@ function splitByte(kind: number, x: number, signed: boolean, into: LaneValue): v
   }
 }
 
+/** Float lanes rounded to half precision; kept with the lanes, both byte planes share them. */
+export function halvesOf(lanes: Lanes): Int32Array {
+  if (lanes.halves !== undefined) return lanes.halves;
+  const halves = newInts(lanes.x.length);
+  for (let i = 0; i < halves.length; i++) halves[i] = roundField(lanes.x[i] as number);
+  lanes.halves = halves;
+  return halves;
+}
+
 /** Byte `b` of 32-bit lanes put on the streams of a group as `type`. */
 function splitOne(lanes: Lanes, type: Stored, b: number): ByteVector {
   const bytes = storedBytes[type];
   const isWord = bytes === 4;
   if (isWord && lanes.kind === laneKinds.float) return bytesOf(lanes.x, byteTags.float + b);
   if (isWord && lanes.kind === laneKinds.int) return bytesOf(lanes.x, byteTags.int + b);
-  if (bytes === 2 && lanes.kind === laneKinds.float) return bytesOf(lanes.x, byteTags.half + b);
+  if (bytes === 2 && lanes.kind === laneKinds.float) return bytesOf(halvesOf(lanes), byteTags.half + b);
   return isWord ? splitWords(lanes, b) : splitPlane(lanes, type, b);
 }
 

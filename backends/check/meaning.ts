@@ -13,8 +13,20 @@ import {
   multiplyField,
   negateField,
   notANumber,
+  roundField,
 } from "./field.ts";
-import { floatsOf, halfToFloatBits, intAt, kindAt, type Lanes, laneKinds, lanesOf, mixedLanes } from "./lanes.ts";
+import {
+  floatAt,
+  floatsOf,
+  halfToFloatBits,
+  halvesOf,
+  intAt,
+  kindAt,
+  type Lanes,
+  laneKinds,
+  lanesOf,
+  mixedLanes,
+} from "./lanes.ts";
 import { newBytes, newInts } from "./vectors.ts";
 
 const salts = {
@@ -166,16 +178,14 @@ function mapKinds(a: Lanes, op: (kind: number, x: number) => readonly [number, n
   return mixedLanes(x, kinds);
 }
 
-/** Computed values pass unrounded: the proof is about which values meet, not about rounding. Constants are rounded as they would be. */
+/** Constants are rounded as they would be, computed values as the field does it. */
 export function roundToHalf(a: Lanes): Lanes {
-  if (a.kind === laneKinds.float) return a;
+  if (a.kind === laneKinds.float) return lanesOf(halvesOf(a), laneKinds.float);
   return mapKinds(a, (kind, x) =>
-    kind === laneKinds.bits ? [kind, halfToFloatBits(float16FromF32Bits(x))] : [laneKinds.float, floatsOfOne(kind, x)],
+    kind === laneKinds.bits
+      ? [kind, halfToFloatBits(float16FromF32Bits(x))]
+      : [laneKinds.float, roundField(floatAt(kind, x))],
   );
-}
-
-function floatsOfOne(kind: number, x: number): number {
-  return floatsOf(lanesOf(Int32Array.of(x), kind))[0] ?? 0;
 }
 
 const exp2 = (a: number): number => (a === minusInfinity ? 0 : isSpecial(a) ? a : hash(salts.exp2, a));

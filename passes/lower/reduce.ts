@@ -49,7 +49,10 @@ export function lowerReduce(
   const along = (home: Home): boolean => axes.some((axis) => runsAlongLanes(home.layout.dims[axis] ?? []));
   const homes = homesOf(context, source).filter((home) => bytesOf(home.type) === 4);
   const still = homes.find(
-    (home) => !along(home) && home.layout.dims.filter((digits) => runsAlongLanes(digits)).length <= 1,
+    (home) =>
+      !along(home) &&
+      home.layout.dims.filter((digits) => runsAlongLanes(digits)).length <= 1 &&
+      hasStandardLanes(context, home.layout),
   );
   if (still !== undefined) {
     reduceVectors(context, node, still, demands, origins);
@@ -138,7 +141,7 @@ function reduceVectors(
   const kept = shape.map((_, d) => d).filter((d) => !axes.includes(d));
   const laneDim = laneDimOf(home.layout);
   const { layout: outLayout, vectors } = makeLayout(tensorOf(context, id).shape, laneDim, context.target.lanes);
-  const result = laneDim < 0 ? outLayout : copyLaneDigits(outLayout, home.layout, laneDim);
+  const result = laneDim < 0 ? outLayout : { ...outLayout, lane: home.layout.lane };
   const outWalk = walkVectors(result);
   const blockOrder = [...kept].sort((a, b) => vectorStep(result, b) - vectorStep(result, a) || a - b);
   const walk = walkVectors({ ...home.layout }, [...blockOrder, ...axes]);
@@ -176,15 +179,17 @@ function keepTogether(context: LowerContext, id: StorageId, repeats: number): vo
 const vectorStep = (layout: Layout, d: number): number =>
   Math.max(0, ...(layout.dims[d] ?? []).map((digit) => digit.vector));
 
-/** The result keeps the operand's lanes, also where it was cut into other blocks than the standard ones. */
-function copyLaneDigits(out: Layout, source: Layout, laneDim: number): Layout {
-  const sourceLanes = (source.dims[laneDim] ?? []).filter((digit) => digit.lane !== 0);
-  const outLanes = (out.dims[laneDim] ?? []).filter((digit) => digit.lane !== 0);
-  const same =
-    sourceLanes.length === outLanes.length &&
-    sourceLanes.every((digit, i) => digit.size === outLanes[i]?.size && digit.lane === outLanes[i]?.lane);
-  invariant(same, "a reduction along vectors keeps a standard lane layout");
-  return { ...out, lane: source.lane };
+/** Whether the lane dimension runs as in the standard layout, up to the first lane. */
+function hasStandardLanes(context: LowerContext, layout: Layout): boolean {
+  const laneDim = laneDimOf(layout);
+  if (laneDim < 0) return true;
+  const standard = makeLayout(layout.shape, laneDim, context.target.lanes).layout;
+  const lanesOf = (dims: Layout["dims"]) => (dims[laneDim] ?? []).filter((digit) => digit.lane !== 0);
+  const [own, wanted] = [lanesOf(layout.dims), lanesOf(standard.dims)];
+  return (
+    own.length === wanted.length &&
+    own.every((digit, i) => digit.size === wanted[i]?.size && digit.lane === wanted[i]?.lane)
+  );
 }
 
 /** float32 sum over lanes: every lane of the product with ones is the sum, so the result is uniform. */
