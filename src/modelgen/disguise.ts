@@ -29,7 +29,10 @@ function shuffle<Item>(items: readonly Item[], draw: (range: number) => number):
 /** A random order in which every node still follows the nodes it reads from. */
 function reorder(nodes: readonly Onnx.INodeProto[], draw: (range: number) => number): Onnx.INodeProto[] {
   const producer = new Map<string, number>();
-  for (const [index, node] of nodes.entries()) for (const name of node.output ?? []) producer.set(name, index);
+  for (const [index, node] of nodes.entries()) {
+    // The empty name is no tensor: an output left out produces nothing, an input left out reads nothing.
+    for (const name of node.output ?? []) if (name !== "") producer.set(name, index);
+  }
   const readers = nodes.map((): number[] => []);
   const missing = nodes.map((node, index) => {
     const sources = new Set((node.input ?? []).flatMap((name) => producer.get(name) ?? []));
