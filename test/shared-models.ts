@@ -1,6 +1,7 @@
-// The matrix every shared model has to pass: chip counts, topologies, targets; compiled, verified, executed, compared.
+// The matrix every shared model has to pass: chip counts, topologies, targets; compiled, verified, executed, compared; address maps close to their bounds.
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { sramOf } from "../src/report/memory.ts";
 import { sharedData } from "./shared-data.ts";
 import {
   argmaxRows,
@@ -29,6 +30,8 @@ export function describeSharedModel(name: string, dims: NonNullable<LineOptions[
       const { program } = compileForTest(join(root, "model.onnx"), { target, topology, chips, dims });
       expect(program.stages.length).toBe(chips);
       expect(violationsOf(program)).toEqual([]);
+      for (const { activationGap, fullestBank } of sramOf(program))
+        expect(Math.max(activationGap, fullestBank.gap)).toBeLessThanOrEqual(0.05);
       const { inputs, outputs } = dataSet(program, setsOf(root)[0] as string);
       const actual = execute(program, inputs);
       for (const [output, expected] of outputs)

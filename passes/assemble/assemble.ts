@@ -32,14 +32,15 @@ import {
   type ChipMemory,
   imageSegments,
   isPersistent,
+  persistentKey,
   planChipMemory,
+  regionOf,
   storageOfBuffer,
 } from "./chip-memory.ts";
 import { borderOrdinals, type CompiledBlocks } from "./classes.ts";
 import { newConstantReader } from "./contents.ts";
 import { latencyTermsOf } from "./latency-terms.ts";
 import { lowerBoundOf } from "./lower-bound.ts";
-import { bankBase } from "./memory.ts";
 import { planTimeline, type SystemTimeline } from "./timeline.ts";
 
 export interface AssemblyOptions {
@@ -170,7 +171,7 @@ export function assembleProgram(input: AssemblyInput, options: AssemblyOptions):
     const borderUses = [...borders.values()].flatMap(({ tensor, use }) =>
       tensor.parts.map((part): BorderUse => ({ ...use, part })),
     );
-    const memory = planChipMemory(target, instances, borderUses);
+    const memory = planChipMemory(target, instances, borderUses, end);
     uses.push({ chip, memory });
     const draft = new Draft();
     draft.add(
@@ -267,7 +268,7 @@ function chipSymbols(
       chip,
       role: entry.buffer.content.kind === "tile" ? "weight" : "constant",
       slices: entry.buffer.slices.map((slice) => ({ hemisphere: entry.buffer.hemisphere, slice })),
-      address: entry.address,
+      address: memory.addresses.get(regionOf.persistent(key)) ?? 0,
       words: entry.buffer.words,
       from: 0,
       until: end,
@@ -284,7 +285,7 @@ function chipSymbols(
         hemisphere: location.hemisphere,
         slice: location.column * target.mem.slicesPerColumn + location.sub + i,
       })),
-      address: memory.borders.get(use.part.region) ?? 0,
+      address: memory.addresses.get(regionOf.border(use.part.region)) ?? 0,
       words: use.part.words,
       from: use.from,
       until: use.until,
@@ -292,8 +293,6 @@ function chipSymbols(
   }
   return (kind, key) => index.get(`${kind}:${key}`) ?? -1;
 }
-
-import { persistentKey } from "./chip-memory.ts";
 
 function stampBlock(
   input: AssemblyInput,
@@ -324,8 +323,8 @@ function stampBlock(
   const mapBase = draft.laneMaps.length;
   draft.laneMaps.push(...state.laneMaps);
   const places = state.buffers.map((buffer): { address: number; symbol: number } => {
-    const address = bufferAddress(memory, target, blockClass, tensors, buffer);
-    if (address === undefined) return { address: bankBase(target, buffer.bank), symbol: -1 };
+    const address = bufferAddress(memory, blockClass, tensors, buffer);
+    if (address === undefined) return { address: buffer.bank * target.mem.wordsPerBank, symbol: -1 };
     if (isPersistent(blockClass, buffer))
       return { address, symbol: symbolOf("persistent", persistentKey(blockClass, buffer, tensors)) };
     const storage = storageOfBuffer(blockClass, buffer);
@@ -377,7 +376,10 @@ function stampHops(
       const symbol = burst.region === undefined ? -1 : symbolOf("border", burst.region);
       const full = { ...burst.instruction, cycle: burst.instruction.cycle + hop.start, note, symbol } as Instruction;
       if (burst.region !== undefined && "address" in full)
-        draft.add(burst.unit, { ...full, address: full.address + (memory.borders.get(burst.region) ?? 0) });
+        draft.add(burst.unit, {
+          ...full,
+          address: full.address + (memory.addresses.get(regionOf.border(burst.region)) ?? 0),
+        });
       else draft.add(burst.unit, full);
     }
   }
@@ -404,7 +406,7 @@ function collectConstants(
   };
   for (const buffer of blockClass.schedule.state.buffers) {
     if (!isPersistent(blockClass, buffer)) continue;
-    const address = bufferAddress(memory, target, blockClass, tensors, buffer);
+    const address = bufferAddress(memory, blockClass, tensors, buffer);
     if (address === undefined) continue;
     const slices = buffer.slices.map((slice) => ({ hemisphere: buffer.hemisphere, slice }));
     if (buffer.content.kind === "tile") {
@@ -496,6 +498,10 @@ function tilePlacement(
   return { ...where, origin, extent, digits };
 }
 
+/** The first few of many names. */
+const named = (names: readonly string[]): string =>
+  names.length <= 6 ? names.join(", ") : `${names.slice(0, 6).join(", ")} and ${names.length - 6} more`;
+
 /** Program text takes the highest words of every slice. */
 function placeText(
   target: Target,
@@ -510,16 +516,17 @@ function placeText(
   const problems: Diagnostic[] = [];
   let worst: { over: number; use: (typeof memory.uses)[number] } | undefined;
   for (const use of memory.uses) {
-    const room = target.mem.wordsPerBank - (use.space.bank === target.mem.banks - 1 ? words : 0);
-    const over = use.persistent + use.arena + use.border - room;
+    const room = target.mem.wordsPerBank - (use.bank === target.mem.banks - 1 ? words : 0);
+    const over = use.words - room;
     if (over > 0 && (worst === undefined || over > worst.over)) worst = { over, use };
   }
   if (worst !== undefined) {
-    const { use } = worst;
+    const { names, bank, words: need, persistentWords } = worst.use;
+    const text = bank === target.mem.banks - 1 ? words : 0;
     problems.push(
       diagnostic(
         "LPU4001",
-        `chip ${chip}: slices ${use.space.hemisphere}${use.space.slices.join(",")} bank ${use.space.bank} need ${use.persistent + use.arena + use.border} words (weights ${use.persistent}, activations ${use.arena}, border ${use.border}, program text ${words}), they have ${target.mem.wordsPerBank}`,
+        `chip ${chip}: the fullest of the banks ${named(names)} needs ${need + text} words (weights and constants at most ${persistentWords}, program text ${text}), it has ${target.mem.wordsPerBank}`,
       ),
     );
   }
@@ -552,7 +559,7 @@ function makeBindings(
         .filter(({ tensor }) => tensor.tensor === id)
         .flatMap(({ tensor }) =>
           tensor.parts.flatMap((part) => {
-            const address = uses[chip]?.memory.borders.get(part.region) ?? 0;
+            const address = uses[chip]?.memory.addresses.get(regionOf.border(part.region)) ?? 0;
             const slices = Array.from({ length: part.location.width }, (_, i) => ({
               hemisphere: part.location.hemisphere,
               slice: part.location.column * 4 + part.location.sub + i,

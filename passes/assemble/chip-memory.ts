@@ -1,4 +1,4 @@
-// The address map of one chip: persistent buffers, the shared arena, border regions. Says what does not fit.
+// What one chip keeps where: weights and constants, what its blocks write for themselves, border tensors, all in one address map.
 import type { Graph, TensorId } from "../../ir/graph/graph.ts";
 import type { ImageSegment, ProgramSymbol } from "../../ir/machine/program.ts";
 import type { Target } from "../../ir/target/target.ts";
@@ -8,17 +8,7 @@ import type { Buffer } from "../schedule/state.ts";
 import type { BorderPart } from "./borders.ts";
 import type { BlockClass } from "./classes.ts";
 import { bufferBytes, type ConstantReader } from "./contents.ts";
-import {
-  type Arena,
-  allocateRegions,
-  bankBase,
-  classArena,
-  type Space,
-  spaceOfLocation,
-  takePersistent,
-  type Watermarks,
-  watermark,
-} from "./memory.ts";
+import { type BankUse, mapRegions, type Region } from "./memory.ts";
 
 export interface BlockInstance {
   readonly block: Block;
@@ -38,26 +28,23 @@ export interface BorderUse {
 export interface PersistentBuffer {
   readonly buffer: Buffer;
   readonly storage: Storage | undefined;
-  readonly address: number;
   readonly instance: ReadonlyMap<TensorId, TensorId>;
 }
 
-export interface SpaceUse {
-  readonly space: Space;
-  readonly persistent: number;
-  readonly arena: number;
-  readonly arenaLowerBound: number;
-  readonly border: number;
+export interface ChipMemory {
+  /** By key (see `persistentKey`). */
+  readonly persistent: ReadonlyMap<string, PersistentBuffer>;
+  /** Where everything is, by `regionOf`. */
+  readonly addresses: ReadonlyMap<string, number>;
+  readonly uses: readonly BankUse[];
 }
 
-export interface ChipMemory {
-  /** By buffer key of a block (see `bufferAddress`). */
-  readonly persistent: ReadonlyMap<string, PersistentBuffer>;
-  readonly arenas: ReadonlyMap<number, Arena>;
-  readonly arenaBase: ReadonlyMap<string, number>;
-  readonly borders: ReadonlyMap<string, number>;
-  readonly uses: readonly SpaceUse[];
-}
+/** Keys of the address map. */
+export const regionOf = {
+  persistent: (key: string): string => `persistent:${key}`,
+  border: (region: string): string => `border:${region}`,
+  activation: (blockClass: BlockClass, buffer: Buffer): string => `activation:${blockClass.index}:${buffer.id}`,
+};
 
 export const isPersistent = (blockClass: BlockClass, buffer: Buffer): boolean =>
   buffer.content.kind === "tile" || blockClass.schedule.state.storages[buffer.content.storage]?.content !== undefined;
@@ -91,130 +78,82 @@ export function persistentKey(
   return `part:${what}:${storage?.type}:${buffer.content.part}@${where}`;
 }
 
+/** What a block class writes for itself: at one address in all blocks of the class, live in each of them. */
+function activationRegions(target: Target, instances: readonly BlockInstance[]): Region[] {
+  const starts = new Map<BlockClass, number[]>();
+  for (const { blockClass, start } of instances) starts.set(blockClass, [...(starts.get(blockClass) ?? []), start]);
+  return [...starts].flatMap(([blockClass, cycles]) =>
+    blockClass.schedule.state.buffers
+      .filter((buffer) => !isPersistent(blockClass, buffer) && !isBorder(blockClass, buffer) && buffer.lastRead >= 0)
+      .map((buffer): Region => {
+        const from = Math.min(buffer.firstWrite, buffer.lastRead);
+        const until = buffer.lastRead + 1 + target.mem.latency.write;
+        const { hemisphere, slices, bank, words } = buffer;
+        const live = [...cycles].sort((a, b) => a - b).map((start) => ({ lower: start + from, upper: start + until }));
+        const key = regionOf.activation(blockClass, buffer);
+        return { key, hemisphere, slices, bank, words, live, isPersistent: false };
+      }),
+  );
+}
+
+function borderRegion(target: Target, { part, from, until }: BorderUse): Region {
+  const { hemisphere, column, sub, width, bank } = part.location;
+  const first = column * target.mem.slicesPerColumn + sub;
+  return {
+    key: regionOf.border(part.region),
+    hemisphere,
+    slices: Array.from({ length: width }, (_, i) => first + i),
+    bank,
+    words: part.words,
+    live: [{ lower: from, upper: Math.max(until, from + 1) }],
+    isPersistent: false,
+  };
+}
+
+function persistentRegion(key: string, { buffer }: PersistentBuffer, end: number): Region {
+  const { hemisphere, slices, bank, words } = buffer;
+  const live = [{ lower: 0, upper: end }];
+  return { key: regionOf.persistent(key), hemisphere, slices, bank, words, live, isPersistent: true };
+}
+
+/** `end`: nothing is needed from this cycle on. */
 export function planChipMemory(
   target: Target,
   instances: readonly BlockInstance[],
   borders: readonly BorderUse[],
+  end: number,
 ): ChipMemory {
-  const marks: Watermarks = { words: new Map() };
   const persistent = new Map<string, PersistentBuffer>();
-  const arenas = new Map<number, Arena>();
   for (const { block, blockClass } of instances) {
     const instance = correspondence(blockClass.first, block);
     for (const buffer of blockClass.schedule.state.buffers) {
       if (!isPersistent(blockClass, buffer)) continue;
       const key = persistentKey(blockClass, buffer, instance);
-      if (persistent.has(key)) continue;
-      const offset = takePersistent(marks, buffer.hemisphere, buffer.slices, buffer.bank, buffer.words);
-      persistent.set(key, {
-        buffer,
-        storage: storageOfBuffer(blockClass, buffer),
-        address: bankBase(target, buffer.bank) + offset,
-        instance,
-      });
-    }
-    if (!arenas.has(blockClass.index))
-      arenas.set(
-        blockClass.index,
-        classArena(
-          target,
-          blockClass.schedule.state.buffers,
-          (buffer) => !isPersistent(blockClass, buffer) && !isBorder(blockClass, buffer) && buffer.lastRead >= 0,
-        ),
-      );
-  }
-  const spaces = new Map<string, Space>();
-  const arenaWords = new Map<string, { peak: number; lowerBound: number }>();
-  for (const arena of arenas.values()) {
-    for (const [key, { space, peak, lowerBound }] of arena.peaks) {
-      spaces.set(key, space);
-      const before = arenaWords.get(key);
-      arenaWords.set(key, {
-        peak: Math.max(before?.peak ?? 0, peak),
-        lowerBound: Math.max(before?.lowerBound ?? 0, lowerBound),
-      });
+      if (!persistent.has(key)) persistent.set(key, { buffer, storage: storageOfBuffer(blockClass, buffer), instance });
     }
   }
-  const live = borders.map((use, id) => ({
-    id,
-    space: spaceOfLocation(target, use.part.location),
-    words: use.part.words,
-    from: use.from,
-    until: Math.max(use.until, use.from + 1),
-  }));
-  const placed = allocateRegions(live);
-  for (const region of live) spaces.set(region.space.key, region.space);
-  const arenaBase = new Map<string, number>();
-  const uses: SpaceUse[] = [];
-  for (const [key, space] of spaces) {
-    const base = watermark(marks, space.hemisphere, space.slices, space.bank);
-    const arena = arenaWords.get(key) ?? { peak: 0, lowerBound: 0 };
-    arenaBase.set(key, bankBase(target, space.bank) + base);
-    uses.push({
-      space,
-      persistent: base,
-      arena: arena.peak,
-      arenaLowerBound: arena.lowerBound,
-      border: placed.peaks.get(key)?.peak ?? 0,
-    });
-  }
-  const addresses = new Map<string, number>();
-  borders.forEach((use, id) => {
-    const region = placed.regions.get(id);
-    if (region === undefined) return;
-    addresses.set(
-      use.part.region,
-      (arenaBase.get(region.space.key) ?? 0) + (arenaWords.get(region.space.key)?.peak ?? 0) + region.offset,
-    );
-  });
-  return {
-    persistent,
-    arenas,
-    arenaBase,
-    borders: addresses,
-    uses: [...uses, ...persistentOnly(marks, spaces, target)],
-  };
+  const passing = [...activationRegions(target, instances), ...borders.map((use) => borderRegion(target, use))];
+  const last = passing.reduce((most, { live }) => Math.max(most, live.at(-1)?.upper ?? 0), Math.max(1, end));
+  const standing = [...persistent].map(([key, entry]) => persistentRegion(key, entry, last));
+  return { persistent, ...mapRegions(target, [...standing, ...passing]) };
 }
 
-/** Slices that hold persistent words only. */
-function persistentOnly(marks: Watermarks, spaces: ReadonlyMap<string, Space>, _target: Target): SpaceUse[] {
-  const covered = new Set<string>();
-  for (const space of spaces.values())
-    for (const slice of space.slices) covered.add(`${space.hemisphere}${slice}/${space.bank}`);
-  const uses: SpaceUse[] = [];
-  for (const [key, words] of marks.words) {
-    if (covered.has(key)) continue;
-    const [place, bank] = key.split("/") as [string, string];
-    const hemisphere = place[0] === "W" ? "W" : "E";
-    uses.push({
-      space: { key, hemisphere, slices: [Number(place.slice(1))], bank: Number(bank) },
-      persistent: words,
-      arena: 0,
-      arenaLowerBound: 0,
-      border: 0,
-    });
-  }
-  return uses;
-}
-
-/** Absolute address of a block's buffer on this chip. */
+/** Absolute address of a block's buffer on this chip; undefined for what is never read. */
 export function bufferAddress(
   memory: ChipMemory,
-  target: Target,
   blockClass: BlockClass,
   instance: ReadonlyMap<TensorId, TensorId>,
   buffer: Buffer,
 ): number | undefined {
-  if (isPersistent(blockClass, buffer))
-    return memory.persistent.get(persistentKey(blockClass, buffer, instance))?.address;
-  const storage = storageOfBuffer(blockClass, buffer);
-  if (storage?.boundary !== undefined && buffer.content.kind === "part") {
+  const key = (): string => {
+    if (isPersistent(blockClass, buffer)) return regionOf.persistent(persistentKey(blockClass, buffer, instance));
+    const storage = storageOfBuffer(blockClass, buffer);
+    if (storage?.boundary === undefined || buffer.content.kind !== "part")
+      return regionOf.activation(blockClass, buffer);
     const tensor = instance.get(storage.boundary.tensor) ?? storage.boundary.tensor;
-    return memory.borders.get(`${tensor}:${storage.type}:${buffer.content.part}`);
-  }
-  const region = memory.arenas.get(blockClass.index)?.regions.get(buffer.id);
-  if (region === undefined) return undefined;
-  return (memory.arenaBase.get(region.space.key) ?? bankBase(target, buffer.bank)) + region.offset;
+    return regionOf.border(`${tensor}:${storage.type}:${buffer.content.part}`);
+  };
+  return memory.addresses.get(key());
 }
 
 /** Image segments of the persistent buffers, contents made on demand (one buffer is kept at a time). */
@@ -228,7 +167,8 @@ export function imageSegments(
   let last: Uint8Array[] = [];
   const segments: ImageSegment[] = [];
   for (const [key, entry] of memory.persistent) {
-    const { buffer, storage, address, instance } = entry;
+    const { buffer, storage, instance } = entry;
+    const address = memory.addresses.get(regionOf.persistent(key)) ?? 0;
     buffer.slices.forEach((slice, index) => {
       segments.push({
         hemisphere: buffer.hemisphere,

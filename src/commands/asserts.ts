@@ -2,7 +2,8 @@
 import { diagnostic } from "../../ir/diag/codes.ts";
 import { type Diagnostic, ok, type Result } from "../../ir/diag/diagnostic.ts";
 import { didYouMean } from "../../ir/diag/suggest.ts";
-import type { ProgramReport, SramReport } from "../report/program-report.ts";
+import type { SramReport } from "../report/memory.ts";
+import type { ProgramReport } from "../report/program-report.ts";
 import { badOption, optionValues, type Session } from "./session.ts";
 
 interface Figures extends ProgramReport {

@@ -3,8 +3,9 @@
 import { byteLengthOf } from "../../ir/dtype.ts";
 import { elementCount } from "../../ir/graph/graph.ts";
 import type { Instruction } from "../../ir/machine/isa.ts";
-import type { Program, ProgramSymbol } from "../../ir/machine/program.ts";
-import { linkVectorPeriod, sliceCount, wordsPerSlice } from "../../ir/target/geometry.ts";
+import type { Program } from "../../ir/machine/program.ts";
+import { linkVectorPeriod, sliceCount } from "../../ir/target/geometry.ts";
+import { type SramReport, sramOf } from "./memory.ts";
 
 export interface Utilisation {
   readonly mxm: number;
@@ -19,16 +20,6 @@ export interface StageReport {
   readonly lastLayer: number;
   readonly cycles: number;
   readonly weightBytes: number;
-}
-
-export interface SramReport {
-  readonly chip: number;
-  readonly capacityBytes: number;
-  readonly weightBytes: number;
-  readonly stateBytes: number;
-  readonly activationPeakBytes: number;
-  readonly activationLowerBoundBytes: number;
-  readonly programBytes: number;
 }
 
 export interface LinkReport {
@@ -112,66 +103,6 @@ function utilisationOf(program: Program): Utilisation {
     mem: share(mem, chips * sliceCount(target) * 2),
     links: share(links, program.links.length),
   };
-}
-
-const isPersistent = ({ role }: ProgramSymbol): boolean => role === "weight" || role === "constant" || role === "state";
-
-/** Words that a set of regions covers, slice by slice, each word once. */
-function coveredWords(symbols: readonly ProgramSymbol[]): number {
-  const regions = new Map<string, { readonly from: number; readonly to: number }[]>();
-  for (const symbol of symbols) {
-    for (const { hemisphere, slice } of symbol.slices) {
-      const key = `${hemisphere}${slice}`;
-      const list = regions.get(key) ?? [];
-      list.push({ from: symbol.address, to: symbol.address + symbol.words });
-      regions.set(key, list);
-    }
-  }
-  let words = 0;
-  for (const list of regions.values()) {
-    let end = 0;
-    for (const { from, to } of list.sort((a, b) => a.from - b.from || a.to - b.to)) {
-      words += Math.max(0, to - Math.max(from, end));
-      end = Math.max(end, to);
-    }
-  }
-  return words;
-}
-
-/** Most words live in one cycle. */
-function liveWords(symbols: readonly ProgramSymbol[]): number {
-  const events = symbols.flatMap((symbol) => {
-    const size = symbol.words * symbol.slices.length;
-    return [
-      { cycle: symbol.from, change: size },
-      { cycle: symbol.until, change: -size },
-    ];
-  });
-  events.sort((a, b) => a.cycle - b.cycle || a.change - b.change);
-  let [live, most] = [0, 0];
-  for (const { change } of events) {
-    live += change;
-    most = Math.max(most, live);
-  }
-  return most;
-}
-
-function sramOf(program: Program): readonly SramReport[] {
-  const { target } = program;
-  return program.chips.map((part, chip) => {
-    const own = program.symbols.filter((symbol) => symbol.chip === chip && symbol.role !== "text");
-    const activations = own.filter((symbol) => !isPersistent(symbol));
-    const coveredBytes = (symbols: readonly ProgramSymbol[]): number => coveredWords(symbols) * target.lanes;
-    return {
-      chip,
-      capacityBytes: sliceCount(target) * wordsPerSlice(target) * target.lanes,
-      weightBytes: coveredBytes(own.filter(({ role }) => role === "weight" || role === "constant")),
-      stateBytes: coveredBytes(own.filter(({ role }) => role === "state")),
-      activationPeakBytes: coveredBytes(activations),
-      activationLowerBoundBytes: liveWords(activations) * target.lanes,
-      programBytes: part.textBytes,
-    };
-  });
 }
 
 /** Traffic between chips, of the links that carry any. */

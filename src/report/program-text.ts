@@ -74,11 +74,24 @@ export function sramTable(report: ProgramReport): string {
     bytes(chip.stateBytes),
     bytes(chip.activationPeakBytes),
     bytes(chip.activationLowerBoundBytes),
+    percent(chip.activationGap),
     bytes(chip.programBytes),
     bytes(chip.capacityBytes),
   ]);
-  const head = ["chip", "weights", "state", "activations", "live at most", "text", "capacity"];
-  return columns(head, rows, [0, 1, 2, 3, 4, 5, 6]);
+  const head = ["chip", "weights", "state", "activations", "bound", "gap", "text", "capacity"];
+  return `${columns(head, rows, [0, 1, 2, 3, 4, 5, 6, 7])}\n\n${bankTable(report)}`;
+}
+
+/** The address map as a whole: the highest word in use, and the least that must be. */
+function bankTable(report: ProgramReport): string {
+  const rows = report.sram.map(({ chip, fullestBank }) => [
+    `${chip}`,
+    bytes(fullestBank.peakBytes),
+    bytes(fullestBank.lowerBoundBytes),
+    percent(fullestBank.gap),
+    bytes(fullestBank.capacityBytes),
+  ]);
+  return columns(["chip", "fullest bank", "bound", "gap", "capacity"], rows, [0, 1, 2, 3, 4]);
 }
 
 export function linkTable(report: ProgramReport): string {
