@@ -2,6 +2,7 @@
 // Knows nothing of models or programs; every failure of the file system comes back as a diagnostic.
 import {
   closeSync,
+  constants,
   fstatSync,
   fsyncSync,
   mkdirSync,
@@ -58,7 +59,8 @@ function readRange(descriptor: number, offset: number, length: number): Uint8Arr
 /** Opens a regular file for reading by range. A range outside the file is empty. */
 export function openByteSource(path: string): Result<OpenByteSource> {
   try {
-    const descriptor = openSync(path, "r");
+    // A pipe without a writer must not block the opening.
+    const descriptor = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     const status = fstatSync(descriptor);
     if (!status.isFile()) {
       closeSync(descriptor);

@@ -82,6 +82,18 @@ export const diagnosticCodes = {
       "The file decodes as a model without a graph or without outputs: there is nothing to compile. An empty file looks like this too.",
     exit: 1,
   },
+  LPU1015: {
+    title: "part of the model that is not followed",
+    explain:
+      "The file holds device placements, sharding, quantisation annotations, training graphs or segments. They do not change what inference computes, so lpuc leaves them out; it places work on chips by itself.",
+    exit: 1,
+  },
+  LPU1016: {
+    title: "declared type differs from the computed one",
+    explain:
+      "The model declares an element type or shape for a tensor that its nodes do not give. lpuc goes by what the nodes compute; the declaration is probably left over from an earlier version of the graph.",
+    exit: 1,
+  },
   LPU1020: {
     title: "bad names in the graph",
     explain:

@@ -43,7 +43,7 @@ export function completeAttrs(
   const attrs: Record<string, AttrValue> = {};
   const problems: Problem[] = [];
   for (const [name, value] of Object.entries(given)) {
-    const spec = row.attrs[name];
+    const spec = Object.hasOwn(row.attrs, name) ? row.attrs[name] : undefined;
     if (spec === undefined) {
       const known = Object.keys(row.attrs).join(", ");
       problems.push(problem("attr", `attribute ${name} is unknown, allowed: ${known === "" ? "none" : known}`));
@@ -111,6 +111,9 @@ function checkTypes(list: readonly Parameter[], call: OpCall): Problem[] {
   });
 }
 
+/** Sizes beyond have no place in any memory. */
+const MAX_SIZE = 2 ** 40;
+
 /** Types of a node's outputs, or everything that is wrong with it. */
 export function inferOp(op: OnnxOp, call: OpCall): InferredCall {
   const row: OnnxOpRow = onnxOps[op];
@@ -123,7 +126,9 @@ export function inferOp(op: OnnxOp, call: OpCall): InferredCall {
   if (outputs.length < call.outputCount) {
     return { ok: false, problems: [problem("arity", `${call.outputCount} outputs, this form has ${outputs.length}`)] };
   }
-  const huge = outputs.find(({ shape }) => !Number.isSafeInteger(shape.reduce((a, b) => a * b, 1)));
+  const huge = outputs.find(
+    ({ shape }) => !shape.every((size) => size <= MAX_SIZE) || !Number.isSafeInteger(shape.reduce((a, b) => a * b, 1)),
+  );
   if (huge !== undefined)
     return { ok: false, problems: [problem("shape", `the result has ${huge.shape.join(" x ")} elements`)] };
   return { ok: true, outputs: outputs.map(({ dtype, shape }) => ({ dtype, shape })), attrs };

@@ -17,6 +17,7 @@ import { evaluateOp, inferOp } from "../../ir/graph/infer.ts";
 import type { OnnxOp } from "../../ir/graph/onnx-ops.ts";
 import type { Problem } from "../../ir/graph/op-row.ts";
 import { bytesOf, type TensorType, type TensorValue, valueFromBytes, valueFromNumbers } from "../../ir/graph/values.ts";
+import { workOf } from "./work.ts";
 
 export interface OnnxDraft {
   readonly tensors: GraphTensor[];
@@ -29,6 +30,10 @@ export interface OnnxDraft {
   readonly constants: Map<string, TensorId>;
   /** Fold nodes whose inputs are constant (shape arithmetic of `Shape` included). */
   readonly folding: boolean;
+  /** Work to read a constant that is computed when it is read. */
+  readonly readWork: Map<TensorId, number>;
+  /** What was stored and what was done so far: both bound what folding may still do. */
+  readonly spent: { storedBytes: number; work: number };
 }
 
 export interface Call {
@@ -48,11 +53,25 @@ export type CallResult =
 const EAGER_BYTES = 1 << 16;
 /** Results larger than this fold only if they are not larger than what they are made from. */
 const GROWTH_BYTES = 1 << 20;
+/** Work on values that are folded at once, all nodes together. */
+const EAGER_WORK = 2 ** 32;
+/** Work to read a value that is computed when it is read: this much, and this much for each of its bytes. */
+const READ_WORK = 2 ** 28;
+const READ_WORK_PER_BYTE = 64;
 /** Constants up to this many bytes are shared by contents. */
 const SHARED_BYTES = 1 << 12;
 
 export function createOnnxDraft(folding = true): OnnxDraft {
-  return { tensors: [], nodes: [], memo: new Map(), values: new Map(), constants: new Map(), folding };
+  return {
+    tensors: [],
+    nodes: [],
+    memo: new Map(),
+    values: new Map(),
+    constants: new Map(),
+    folding,
+    readWork: new Map(),
+    spent: { storedBytes: 0, work: 0 },
+  };
 }
 
 export function draftTensor(draft: OnnxDraft, id: TensorId): GraphTensor {
@@ -82,6 +101,7 @@ export function addConstant(draft: OnnxDraft, name: string, value: TensorValue):
 
 /** A constant that stays where it is until it is read; small ones are read now. */
 export function addStoredConstant(draft: OnnxDraft, name: string, type: TensorType, data: ConstData): TensorId {
+  draft.spent.storedBytes += data.byteLength;
   if (data.byteLength <= SHARED_BYTES)
     return addConstant(draft, name, valueFromBytes(type.dtype, type.shape, data.read()));
   return addDraftTensor(draft, name, type, data);
@@ -102,28 +122,54 @@ function byteCount(type: TensorType): number {
   return byteLengthOf(type.dtype, elementCount(type.shape));
 }
 
-function worthFolding(draft: OnnxDraft, call: Call, outputs: readonly TensorType[]): boolean {
-  if (!draft.folding) return false;
-  let inputBytes = 0;
+/** Work to have the contents of a constant. */
+function workToRead(draft: OnnxDraft, id: TensorId): number {
+  if (draft.values.has(id)) return 0;
+  return draft.readWork.get(id) ?? draftTensor(draft, id).data?.byteLength ?? 0;
+}
+
+/** Spends work of values needed at once; false when too little is left. */
+function spend(draft: OnnxDraft, work: number): boolean {
+  if (draft.spent.work + work > EAGER_WORK) return false;
+  draft.spent.work += work;
+  return true;
+}
+
+const areSmall = (outputs: readonly TensorType[]): boolean => outputs.every((type) => byteCount(type) <= EAGER_BYTES);
+
+/** The work of folding a call; undefined where it is not constant, makes too much of too little, or takes too long. */
+function foldingWork(draft: OnnxDraft, call: Call, outputs: readonly TensorType[]): number | undefined {
+  if (!draft.folding) return undefined;
+  let [inputBytes, work] = [0, 0];
   for (const id of call.inputs) {
     if (id === null) continue;
     const { data } = draftTensor(draft, id);
-    if (data === undefined) return false;
+    if (data === undefined) return undefined;
     inputBytes += data.byteLength;
+    work += workToRead(draft, id);
   }
   const outputBytes = outputs.reduce((sum, type) => sum + byteCount(type), 0);
-  return outputBytes <= GROWTH_BYTES || outputBytes <= inputBytes * 8;
+  const most = Math.max(GROWTH_BYTES, 8 * Math.min(inputBytes, draft.spent.storedBytes));
+  if (outputBytes > most) return undefined;
+  const types = call.inputs.map((id) => (id === null ? null : draftTensor(draft, id)));
+  work += workOf(call.op, types, outputs, call.attrs);
+  if (areSmall(outputs)) return spend(draft, work) ? work : undefined;
+  return work <= READ_WORK + READ_WORK_PER_BYTE * outputBytes ? work : undefined;
 }
 
-function foldCall(draft: OnnxDraft, call: Call, outputs: readonly TensorType[]): readonly (TensorId | null)[] {
+function foldCall(
+  draft: OnnxDraft,
+  call: Call,
+  outputs: readonly TensorType[],
+  work: number,
+): readonly (TensorId | null)[] {
   const evaluate = (): readonly TensorValue[] => {
     const inputs = call.inputs.map((id) => (id === null ? null : (constantValue(draft, id) ?? null)));
     const result = evaluateOp(call.op, inputs, call.attrs, call.outputs.length);
     invariant(result.ok, `${call.op} was accepted and cannot be evaluated`);
     return result.outputs;
   };
-  const small = outputs.every((type) => byteCount(type) <= EAGER_BYTES);
-  const values = small ? evaluate() : [];
+  const values = areSmall(outputs) ? evaluate() : [];
   return outputs.map((type, index) => {
     const name = call.outputs[index];
     if (name === null || name === undefined) return null;
@@ -134,7 +180,9 @@ function foldCall(draft: OnnxDraft, call: Call, outputs: readonly TensorType[]):
       invariant(result !== undefined, `${call.op} has no output ${index}`);
       return bytesOf(result);
     };
-    return addDraftTensor(draft, name, type, { byteLength: byteCount(type), read });
+    const id = addDraftTensor(draft, name, type, { byteLength: byteCount(type), read });
+    draft.readWork.set(id, work);
+    return id;
   });
 }
 
@@ -161,7 +209,8 @@ export function addCall(draft: OnnxDraft, call: Call): CallResult {
   const types = call.inputs.map((id) => (id === null ? null : draftTensor(draft, id)));
   const constant = (index: number): TensorValue | undefined => {
     const id = call.inputs[index];
-    return id === null || id === undefined ? undefined : constantValue(draft, id);
+    if (id === null || id === undefined || !spend(draft, workToRead(draft, id))) return undefined;
+    return constantValue(draft, id);
   };
   const inferred = inferOp(call.op, { inputs: types, constant, attrs: call.attrs, outputCount: call.outputs.length });
   if (!inferred.ok) return inferred;
@@ -177,7 +226,8 @@ export function addCall(draft: OnnxDraft, call: Call): CallResult {
 function addResults(draft: OnnxDraft, call: Call, types: readonly TensorType[]): readonly (TensorId | null)[] {
   const folded = fromTypesAlone(draft, call);
   if (folded !== undefined) return [addConstant(draft, call.outputs[0] ?? "", folded)];
-  if (worthFolding(draft, call, types)) return foldCall(draft, call, types);
+  const work = foldingWork(draft, call, types);
+  if (work !== undefined) return foldCall(draft, call, types, work);
   const outputs = types.map((type, index) => {
     const name = call.outputs[index];
     return name === null || name === undefined ? null : addDraftTensor(draft, name, type);

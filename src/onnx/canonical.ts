@@ -253,7 +253,7 @@ function warnUnknownAttribute(importer: Importer, call: RawCall, attribute: stri
 function emitCanonical(importer: Importer, call: RawCall, op: OnnxOp): Emitted {
   const row: OnnxOpRow = onnxOps[op];
   const problems: Problem[] = [];
-  const known = new Map([...call.attributes].filter(([name]) => row.attrs[name] !== undefined));
+  const known = new Map([...call.attributes].filter(([name]) => Object.hasOwn(row.attrs, name)));
   for (const name of call.attributes.keys()) if (!known.has(name)) warnUnknownAttribute(importer, call, name);
   const attrs = convertAttributes(row.attrs, known, problems);
   for (const found of problems) reportProblem(importer, call.origin, found);

@@ -11,8 +11,9 @@ const WINDOW_BYTES = 1 << 16;
 /** Bytes that a field header (tag and length or varint) takes at most. */
 const HEADER_BYTES = 24;
 const MAX_STRING_BYTES = 1 << 20;
-/** List elements and messages of one file: 4 million objects bound the memory a hostile file can ask for. */
-const MAX_ITEMS = 4_000_000;
+/** Fields and list elements of one file, messages counted several times: they bound the memory a hostile file can ask for. */
+const MAX_ITEMS = 6_000_000;
+const ITEMS_PER_MESSAGE = 4;
 const MAX_DEPTH = 64;
 const MAX_PROBLEMS = 50;
 
@@ -91,6 +92,7 @@ const wireOfKind: Readonly<Record<FieldKind, readonly number[]>> = {
   floats: [5, 2],
   doubles: [1, 2],
   skip: [0, 1, 2, 5],
+  hint: [2],
 };
 
 interface Header {
@@ -147,6 +149,16 @@ function noteUnknownField(cursor: Cursor, message: MessageName, header: Header):
   });
 }
 
+function noteHint(cursor: Cursor, message: MessageName, row: FieldRow, offset: number): void {
+  const key = `${message}.${row.name}`;
+  if (cursor.warnings.has(key)) return;
+  cursor.warnings.set(key, {
+    code: codes.unusedPart,
+    message: `${row.name} of a ${message} message is not followed`,
+    location: { kind: "file", path: cursor.path, offset },
+  });
+}
+
 /** The known fields of one message in file order. Ends early, with a problem, at malformed bytes. */
 export function* fields(cursor: Cursor, message: MessageName, span: Span): Generator<Field> {
   const rows: Readonly<Record<number, FieldRow>> = messages[message];
@@ -154,6 +166,7 @@ export function* fields(cursor: Cursor, message: MessageName, span: Span): Gener
     problem(cursor, codes.tooDeep, span.start, `messages are nested more than ${MAX_DEPTH} deep`);
     return;
   }
+  if (!spend(cursor, span.start, ITEMS_PER_MESSAGE)) return;
   cursor.state.depth += 1;
   let offset = span.start;
   while (offset < span.end && spend(cursor, offset)) {
@@ -168,6 +181,8 @@ export function* fields(cursor: Cursor, message: MessageName, span: Span): Gener
     } else if (!wireOfKind[row.kind].includes(header.wire)) {
       problem(cursor, codes.malformed, offset, `${message}.${row.name} has wire type ${header.wire}`);
       break;
+    } else if (row.kind === "hint") {
+      noteHint(cursor, message, row, offset);
     } else if (row.kind !== "skip") {
       const { value, start, end } = header;
       yield { row, name: row.name, value, start, end, packed: header.wire === 2, tagStart: offset };
@@ -177,7 +192,7 @@ export function* fields(cursor: Cursor, message: MessageName, span: Span): Gener
   cursor.state.depth -= 1;
 }
 
-const decoder = new TextDecoder("utf-8");
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 export function readString(cursor: Cursor, field: Field): string {
   const length = field.end - field.start;

@@ -7,6 +7,8 @@ export const codes = {
   tooLarge: "LPU1012",
   unknownField: "LPU1013",
   noGraph: "LPU1014",
+  unusedPart: "LPU1015",
+  declaredType: "LPU1016",
   badName: "LPU1020",
   undefinedTensor: "LPU1021",
   cycle: "LPU1022",

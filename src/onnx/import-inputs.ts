@@ -24,6 +24,9 @@ interface OpenDimension {
   readonly uses: string[];
 }
 
+/** Sizes beyond have no place in any memory, and their sums could overflow. */
+const MAX_SIZE = 2 ** 40;
+
 /** Declared dimensions; a negative size is some exporters' way to say that there is none. */
 const dimsOf = (input: ValueInfo): readonly Dimension[] | undefined =>
   input.type.kind === "tensor"
@@ -159,7 +162,7 @@ export function bindInputs(
         return size ?? leaveOpen(symbol ?? `${input.name} ${at}`, symbol, `${input.name} dimension ${at}`);
       });
     if (shape === undefined) leaveOpen(input.name, undefined, `${input.name} of unknown rank`);
-    else if (shape.some((size) => size < 0) || !Number.isSafeInteger(elementCount(shape) * 8)) {
+    else if (shape.some((size) => !(size >= 0 && size <= MAX_SIZE)) || !Number.isSafeInteger(elementCount(shape) * 8)) {
       report(importer, codes.badTensor, `input '${input.name}' has shape [${shape.join("x")}]`, { location });
     }
     bound.push({ name: input.name, dtype, shape: shape ?? [] });

@@ -13,6 +13,7 @@ import {
   emitConstant,
   type Importer,
   lookUp,
+  MAX_NODES,
   openScope,
   poison,
   providerOf,
@@ -26,7 +27,6 @@ import type { AttributeValue, FunctionProto, GraphProto, NodeProto } from "./mod
 import { normalDomain } from "./reader.ts";
 import { isTensorProblem, loadSparseTensor, loadTensor } from "./tensor-data.ts";
 
-const MAX_NODES = 1_000_000;
 const MAX_INLINE_DEPTH = 32;
 const OLDEST_OPSET = 7;
 /** Operators whose form in opsets 1 to 6 is that of opset 7. */
@@ -56,26 +56,26 @@ export const functionKey = (domain: string, name: string, overload: string): str
   `${normalDomain(domain)}|${name}|${overload}`;
 
 /** Names a subgraph reads from the scopes around it. */
-function capturedNames(graph: GraphProto, captured: Set<string> = new Set()): Set<string> {
+function capturedNames(importer: Importer, graph: GraphProto): ReadonlySet<string> {
+  const known = importer.captured.get(graph);
+  if (known !== undefined) return known;
   const own = new Set<string>([
     ...graph.inputs.map((input) => input.name),
     ...graph.initializers.map((tensor) => tensor.name),
     ...graph.nodes.flatMap((node) => node.outputs),
   ]);
-  const inner = new Set<string>();
-  for (const node of graph.nodes) {
-    for (const name of node.inputs) inner.add(name);
-    for (const { value } of node.attributes) if (value.kind === "g") capturedNames(value.value, inner);
-  }
-  for (const output of graph.outputs) inner.add(output.name);
-  for (const name of inner) if (name !== "" && !own.has(name)) captured.add(name);
+  const read = [...graph.nodes.flatMap((node) => readNames(importer, node)), ...graph.outputs.map(({ name }) => name)];
+  const captured = new Set(read.filter((name) => name !== "" && !own.has(name)));
+  importer.captured.set(graph, captured);
   return captured;
 }
 
-function readNames(node: NodeProto): readonly string[] {
-  const captured = new Set<string>();
-  for (const { value } of node.attributes) if (value.kind === "g") capturedNames(value.value, captured);
-  return [...node.inputs.filter((name) => name !== ""), ...captured];
+function readNames(importer: Importer, node: NodeProto): readonly string[] {
+  const names = node.inputs.filter((name) => name !== "");
+  for (const { value } of node.attributes) {
+    if (value.kind === "g") for (const name of capturedNames(importer, value.value)) names.push(name);
+  }
+  return names;
 }
 
 function originOf(scope: Scope, node: NodeProto, index: number): NodeOrigin {
@@ -105,16 +105,16 @@ function resolveAttributes(scope: Scope, node: NodeProto): ReadonlyMap<string, A
   return attributes;
 }
 
-const constantKinds: Readonly<Record<string, "float32" | "int64">> = {
-  value_float: "float32",
-  value_floats: "float32",
-  value_int: "int64",
-  value_ints: "int64",
-};
+const constantKinds: ReadonlyMap<string, "float32" | "int64"> = new Map([
+  ["value_float", "float32"],
+  ["value_floats", "float32"],
+  ["value_int", "int64"],
+  ["value_ints", "int64"],
+]);
 
 function runConstant(importer: Importer, call: RawCall): Value {
   for (const [name, value] of call.attributes) {
-    const dtype = constantKinds[name];
+    const dtype = constantKinds.get(name);
     if (value.kind === "t" || value.kind === "sparseTensor") {
       const loaded =
         value.kind === "t" ? loadTensor(value.value, importer.files) : loadSparseTensor(value.value, importer.files);
@@ -234,9 +234,9 @@ interface Frame {
   next: number;
 }
 
-function openFrame(scope: Scope, index: number): Frame {
+function openFrame(importer: Importer, scope: Scope, index: number): Frame {
   const node = scope.nodes[index];
-  return { scope, index, reads: node === undefined ? [] : readNames(node), next: 0 };
+  return { scope, index, reads: node === undefined ? [] : readNames(importer, node), next: 0 };
 }
 
 function finishFrame(importer: Importer, frame: Frame): void {
@@ -244,7 +244,7 @@ function finishFrame(importer: Importer, frame: Frame): void {
   importer.spent.nodes += 1;
   if (importer.spent.nodes === MAX_NODES)
     report(importer, codes.tooLarge, `inlining and unrolling gives more than ${MAX_NODES} nodes`);
-  const results = runNode(importer, frame.scope, frame.index);
+  const results = importer.spent.nodes < MAX_NODES ? runNode(importer, frame.scope, frame.index) : [];
   for (const [at, name] of (node?.outputs ?? []).entries())
     if (name !== "") frame.scope.values.set(name, results[at] ?? poison);
 }
@@ -255,7 +255,7 @@ function demand(importer: Importer, scope: Scope, name: string): Value | Frame {
   if (known !== undefined) return known;
   const provider = providerOf(scope, name);
   const index = provider?.producers.get(name);
-  if (provider !== undefined && index !== undefined) return openFrame(provider, index);
+  if (provider !== undefined && index !== undefined) return openFrame(importer, provider, index);
   let value: Value = poison;
   if (provider !== undefined) value = loadInitializer(importer, provider, name);
   else

@@ -11,6 +11,10 @@ import { codes } from "./import-codes.ts";
 import type { AttributeValue, FunctionProto, GraphProto, NodeProto, SparseTensorProto, TensorProto } from "./model.ts";
 import type { TensorFiles } from "./tensor-data.ts";
 
+/** Nodes an import may process; beyond, everything is poison. */
+export const MAX_NODES = 300_000;
+const MAX_OPENED = 5_000_000;
+
 /** Stands for a value that could not be computed; whoever reads it stays silent. */
 export const poison = "poison";
 export type Value = TensorId | typeof poison;
@@ -21,8 +25,10 @@ export interface Importer {
   readonly functions: ReadonlyMap<string, FunctionProto>;
   readonly problems: Diagnostic[];
   readonly warnings: Diagnostic[];
-  /** Nodes processed so far, inlined and unrolled ones included. */
-  readonly spent: { nodes: number };
+  /** Nodes processed so far, inlined and unrolled ones included, and nodes of all the bodies that were opened for it. */
+  readonly spent: { nodes: number; opened: number };
+  /** Names that subgraphs read from the scopes around them. */
+  readonly captured: Map<GraphProto, ReadonlySet<string>>;
 }
 
 /** Names of one graph, subgraph or function body. */
@@ -61,6 +67,10 @@ export function report(
   details: DiagnosticDetails = {},
 ): void {
   importer.problems.push(diagnostic(code, message, details));
+}
+
+export function warn(importer: Importer, code: DiagnosticCode, message: string, details: DiagnosticDetails = {}): void {
+  importer.warnings.push(diagnostic(code, message, details));
 }
 
 export function reportAt(
@@ -152,6 +162,11 @@ export function openScope(
   graph: Pick<GraphProto, "nodes" | "initializers" | "sparseInitializers">,
   rest: Omit<Scope, "nodes" | "producers" | "initializers">,
 ): Scope {
+  importer.spent.opened += graph.nodes.length;
+  if (importer.spent.opened > MAX_OPENED && importer.spent.nodes < MAX_NODES) {
+    report(importer, codes.tooLarge, `bodies that are inlined and unrolled list more than ${MAX_OPENED} nodes`);
+    importer.spent.nodes = MAX_NODES;
+  }
   const producers = new Map<string, number>();
   const initializers = new Map<string, TensorProto | SparseTensorProto>();
   const twice = (name: string): void =>

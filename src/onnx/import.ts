@@ -6,6 +6,7 @@ import type { TensorValue } from "../../ir/graph/values.ts";
 import { addConstant, addDraftTensor, createOnnxDraft, draftTensor } from "../../passes/fold/draft.ts";
 import { canonicalOrder } from "../../passes/fold/order.ts";
 import type { ByteSource } from "../io.ts";
+import { checkDeclared } from "./declared.ts";
 import { codes } from "./import-codes.ts";
 import { bindInputs } from "./import-inputs.ts";
 import { functionKey, runScope } from "./import-nodes.ts";
@@ -91,11 +92,15 @@ function buildGraph(importer: Importer, model: ModelProto, options: ImportOption
     scope,
     graph.outputs.map((output) => output.name),
   );
+  checkDeclared(importer, [...graph.declared, ...graph.outputs], (name) => scope.values.get(name));
   const outputs: GraphOutput[] = [];
   for (const [index, value] of results.entries()) {
+    const name = graph.outputs[index]?.name ?? "";
+    if (graph.outputs.findIndex((output) => output.name === name) < index)
+      report(importer, codes.badName, `output '${name}' is listed twice`);
     if (value === poison) continue;
     outputs.push({
-      name: graph.outputs[index]?.name ?? "",
+      name,
       tensor: value,
       dtype: draftTensor(importer.draft, value).dtype,
     });
@@ -122,7 +127,8 @@ export function importModel(source: ByteSource, options: ImportOptions): Result<
     functions,
     problems: [],
     warnings: [...warnings],
-    spent: { nodes: 0 },
+    spent: { nodes: 0, opened: 0 },
+    captured: new Map(),
   };
   indexFunctions(importer, model.functions, functions);
   const graph = buildGraph(importer, model, options);

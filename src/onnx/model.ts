@@ -59,6 +59,8 @@ export interface NodeProto {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly attributes: readonly AttributeProto[];
+  /** What the exporter wrote about the node: module path, source line. */
+  readonly metadata: ReadonlyMap<string, string>;
 }
 
 export type Dimension =
@@ -83,6 +85,8 @@ export interface GraphProto {
   readonly sparseInitializers: readonly SparseTensorProto[];
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
+  /** Types declared for other tensors. */
+  readonly declared: readonly ValueInfo[];
 }
 
 export interface FunctionProto {

@@ -18,7 +18,7 @@ interface DraftTensor {
   readonly entries: Map<string, string>;
 }
 
-function readStringEntry(cursor: Cursor, span: Span, into: Map<string, string>): void {
+export function readStringEntry(cursor: Cursor, span: Span, into: Map<string, string>): void {
   let key = "";
   let value = "";
   for (const field of fields(cursor, "StringStringEntry", span)) {

@@ -16,7 +16,7 @@ import type {
   ValueInfo,
   ValueType,
 } from "./model.ts";
-import { readSparseTensor, readTensor } from "./reader-tensor.ts";
+import { readSparseTensor, readStringEntry, readTensor } from "./reader-tensor.ts";
 import { attributeTypes } from "./schema.ts";
 
 export interface ReadModel {
@@ -158,11 +158,15 @@ function readAttribute(cursor: Cursor, span: Span): AttributeProto {
   return { name: draft.name, value };
 }
 
+/** Shared by the many nodes that have none. */
+const noMetadata: Map<string, string> = new Map();
+
 function readNode(cursor: Cursor, span: Span): NodeProto {
   const texts = { name: "", opType: "", domain: "", overload: "" };
   const inputs: string[] = [];
   const outputs: string[] = [];
   const attributes: AttributeProto[] = [];
+  let metadata = noMetadata;
   for (const field of fields(cursor, "Node", span)) {
     switch (field.name) {
       case "input":
@@ -174,6 +178,10 @@ function readNode(cursor: Cursor, span: Span): NodeProto {
       case "attribute":
         attributes.push(readAttribute(cursor, field));
         break;
+      case "metadataProps":
+        if (metadata === noMetadata) metadata = new Map();
+        readStringEntry(cursor, field, metadata);
+        break;
       case "name":
       case "opType":
       case "domain":
@@ -181,7 +189,7 @@ function readNode(cursor: Cursor, span: Span): NodeProto {
         texts[field.name] = readString(cursor, field);
     }
   }
-  return { ...texts, inputs, outputs, attributes };
+  return { ...texts, inputs, outputs, attributes, metadata };
 }
 
 function readGraph(cursor: Cursor, span: Span): GraphProto {
@@ -191,6 +199,7 @@ function readGraph(cursor: Cursor, span: Span): GraphProto {
   const sparseInitializers: GraphProto["sparseInitializers"][number][] = [];
   const inputs: ValueInfo[] = [];
   const outputs: ValueInfo[] = [];
+  const declared: ValueInfo[] = [];
   for (const field of fields(cursor, "Graph", span)) {
     switch (field.name) {
       case "name":
@@ -210,9 +219,12 @@ function readGraph(cursor: Cursor, span: Span): GraphProto {
         break;
       case "output":
         outputs.push(readValueInfo(cursor, field));
+        break;
+      case "valueInfo":
+        declared.push(readValueInfo(cursor, field));
     }
   }
-  return { name, nodes, initializers, sparseInitializers, inputs, outputs };
+  return { name, nodes, initializers, sparseInitializers, inputs, outputs, declared };
 }
 
 /** The default domain has two spellings. */

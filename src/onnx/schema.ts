@@ -2,8 +2,21 @@
 // tables. Knows nothing of bytes or of what the fields mean to a compiler.
 import type { DType } from "../../ir/dtype.ts";
 
-/** How a field is encoded. `skip` fields are known and carry nothing that changes results. */
-export type FieldKind = "int" | "float" | "string" | "message" | "bytes" | "ints" | "floats" | "doubles" | "skip";
+/**
+ * How a field is encoded. `skip` fields are known and carry nothing that changes results; `hint` fields carry wishes or other uses of the model
+ * that lpuc does not follow, and says so.
+ */
+export type FieldKind =
+  | "int"
+  | "float"
+  | "string"
+  | "message"
+  | "bytes"
+  | "ints"
+  | "floats"
+  | "doubles"
+  | "skip"
+  | "hint";
 
 export interface FieldRow {
   readonly name: string;
@@ -24,9 +37,9 @@ export const messages = {
     7: row("graph", "message"),
     8: row("opsetImport", "message"),
     14: row("metadataProps", "skip"),
-    20: row("trainingInfo", "skip"),
+    20: row("trainingInfo", "hint"),
     25: row("functions", "message"),
-    26: row("configuration", "skip"),
+    26: row("configuration", "hint"),
   },
   OperatorSetId: { 1: row("domain", "string"), 2: row("version", "int") },
   StringStringEntry: { 1: row("key", "string"), 2: row("value", "string") },
@@ -38,7 +51,7 @@ export const messages = {
     11: row("input", "message"),
     12: row("output", "message"),
     13: row("valueInfo", "message"),
-    14: row("quantizationAnnotation", "skip"),
+    14: row("quantizationAnnotation", "hint"),
     15: row("sparseInitializer", "message"),
     16: row("metadataProps", "skip"),
   },
@@ -67,8 +80,8 @@ export const messages = {
     6: row("docString", "skip"),
     7: row("domain", "string"),
     8: row("overload", "string"),
-    9: row("metadataProps", "skip"),
-    10: row("deviceConfigurations", "skip"),
+    9: row("metadataProps", "message"),
+    10: row("deviceConfigurations", "hint"),
   },
   Attribute: {
     1: row("name", "string"),
@@ -93,7 +106,7 @@ export const messages = {
   Tensor: {
     1: row("dims", "ints"),
     2: row("dataType", "int"),
-    3: row("segment", "skip"),
+    3: row("segment", "hint"),
     4: row("floatData", "floats"),
     5: row("int32Data", "ints"),
     6: row("stringData", "bytes"),

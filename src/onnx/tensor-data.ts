@@ -1,18 +1,19 @@
 // Contents of tensors: checks that a TensorProto fits its type and shape, and reads its bytes when asked, from the model file or an
 // external one. Bytes come out row-major, little endian, packed as ir/dtype.ts says. Knows no operator.
-import protobuf from "protobufjs";
 import { byteLengthOf, type DType, dtypes } from "../../ir/dtype.ts";
 import { type ConstData, elementCount } from "../../ir/graph/graph.ts";
 import type { ByteSource } from "../io.ts";
 import { codes } from "./import-codes.ts";
 import type { DataPiece, SparseTensorProto, TensorProto, TypedField } from "./model.ts";
 import { dtypeOfElementType, elementTypeName } from "./schema.ts";
+import { standIn } from "./stand-in.ts";
+import { countNumbers, readNumbers } from "./typed-data.ts";
 
 /** Where contents come from: the model file, and other files by the path that the model names. */
 export interface TensorFiles {
   readonly model: ByteSource;
   readonly external: (location: string) => ExternalFile;
-  /** Leaves external contents unread (and unchecked): they read as zeros. */
+  /** Leaves external weights unread (and unchecked): other numbers stand in for them. Short lists of whole numbers are read all the same. */
   readonly shapesOnly: boolean;
 }
 
@@ -32,7 +33,17 @@ export interface TensorProblem {
 
 export const isTensorProblem = (x: object): x is TensorProblem => "message" in x;
 
+/** Longest list of whole numbers that can determine a shape. */
+const SHAPING_BYTES = 4096;
+/** Contents of one tensor are held in one piece while they are used. */
+const MAX_TENSOR_BYTES = 2 ** 32 - 1;
+
 const wrong = (message: string): TensorProblem => ({ code: codes.badTensor, message });
+
+const tooLarge = (byteLength: number): TensorProblem => ({
+  code: codes.tooLarge,
+  message: `${byteLength} bytes in one tensor; lpuc reads at most ${MAX_TENSOR_BYTES}`,
+});
 
 /** Values a typed field may carry, by the width it is stored in. */
 const fieldOfDtype: Readonly<Record<TypedField, readonly DType[]>> = {
@@ -82,6 +93,17 @@ function typeOf(tensor: TensorProto): DType | TensorProblem {
 
 const spanLength = (span: { readonly start: number; readonly end: number }): number => span.end - span.start;
 
+/** The texts of offset and length: digits alone. */
+function wholeNumber(text: string): number | undefined {
+  const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  return Number.isSafeInteger(value) ? value : undefined;
+}
+
+/** Short lists of whole numbers are axes, sizes and conditions: without them there are no shapes. */
+function mayShape(dtype: DType, byteLength: number): boolean {
+  return byteLength <= SHAPING_BYTES && (dtype === "int64" || dtype === "int32" || dtype === "bool");
+}
+
 function readExternal(
   tensor: TensorProto,
   entries: ReadonlyMap<string, string>,
@@ -89,16 +111,19 @@ function readExternal(
   files: TensorFiles,
 ): ConstData | TensorProblem {
   const location = entries.get("location") ?? "";
-  const offset = Number(entries.get("offset") ?? "0");
-  const length = Number(entries.get("length") ?? byteLength);
+  const offset = wholeNumber(entries.get("offset") ?? "0");
+  const length = wholeNumber(entries.get("length") ?? `${byteLength}`);
   if (location === "") return wrong(`external tensor '${tensor.name}' names no file`);
-  if (!Number.isSafeInteger(offset) || offset < 0 || !Number.isSafeInteger(length) || length < 0) {
+  if (offset === undefined || length === undefined) {
     return wrong(
       `external tensor '${tensor.name}' has offset ${entries.get("offset")}, length ${entries.get("length")}`,
     );
   }
   if (length !== byteLength) return wrong(`${length} external bytes where the type and shape need ${byteLength}`);
-  if (files.shapesOnly) return { byteLength, read: () => new Uint8Array(byteLength) };
+  const dtype = dtypeOfElementType(tensor.dataType);
+  if (files.shapesOnly && dtype !== undefined && !mayShape(dtype, byteLength)) {
+    return { byteLength, read: () => standIn(tensor.name, dtype, elementCount(tensor.dims)) };
+  }
   const file = files.external(location);
   if ("refused" in file) {
     const code = file.outside ? codes.externalOutside : codes.externalMissing;
@@ -109,59 +134,6 @@ function readExternal(
     return { code: codes.externalMissing, message };
   }
   return { byteLength, read: () => file.source.read(offset, length) };
-}
-
-/** Copies numbers of a typed field into a byte image of `bytesEach` little-endian bytes a number. */
-function decodePieces(source: ByteSource, pieces: readonly DataPiece[], field: TypedField, image: DataView): number {
-  const width = image.byteLength;
-  let at = 0;
-  for (const piece of pieces) {
-    const reader = new protobuf.Reader(source.read(piece.start, spanLength(piece)));
-    while (reader.pos < reader.len) {
-      if (!piece.packed) reader.uint32();
-      if (field === "floatData") image.setFloat32(at, reader.float(), true);
-      else if (field === "doubleData") image.setFloat64(at, reader.double(), true);
-      else if (field === "int32Data") image.setInt32(at, reader.int32(), true);
-      else {
-        const value = reader.int64() as number | protobuf.Long;
-        const wide = typeof value === "number" ? BigInt(value) : (BigInt(value.high) << 32n) | BigInt(value.low >>> 0);
-        image.setBigInt64(at, BigInt.asIntN(64, wide), true);
-      }
-      at += field === "floatData" || field === "int32Data" ? 4 : 8;
-      if (at >= width) return at;
-    }
-  }
-  return at;
-}
-
-/** How many numbers the pieces hold at most; exact where every piece has fixed-size values. */
-function countPieces(source: ByteSource, pieces: readonly DataPiece[], field: TypedField): number {
-  let count = 0;
-  const fixed = field === "floatData" ? 4 : field === "doubleData" ? 8 : 0;
-  for (const piece of pieces) {
-    if (fixed > 0) {
-      count += Math.floor(spanLength(piece) / (fixed + (piece.packed ? 0 : 1)));
-      continue;
-    }
-    let endings = 0;
-    const bytes = source.read(piece.start, spanLength(piece));
-    for (const byte of bytes) if (byte < 128) endings += 1;
-    count += piece.packed ? endings : Math.floor(endings / 2);
-  }
-  return count;
-}
-
-/** Narrows the numbers of a typed field to the bytes of the tensor's own type. */
-function narrow(wide: Uint8Array, wideBytes: number, dtype: DType): Uint8Array {
-  const bytesEach = Math.max(1, dtypes[dtype].bits / 8);
-  if (bytesEach === wideBytes) return wide;
-  const count = wide.length / wideBytes;
-  const bytes = new Uint8Array(count * bytesEach);
-  for (let index = 0; index < count; index += 1) {
-    for (let byte = 0; byte < bytesEach; byte += 1)
-      bytes[index * bytesEach + byte] = wide[index * wideBytes + byte] ?? 0;
-  }
-  return bytes;
 }
 
 function readTyped(
@@ -175,15 +147,10 @@ function readTyped(
   const byteLength = byteLengthOf(dtype, elementCount(tensor.dims));
   const bits = dtypes[dtype].bits;
   const numbers = bits < 8 ? byteLength : elementCount(tensor.dims);
-  const found = countPieces(files.model, pieces, field);
+  const found = countNumbers(files.model, pieces, field);
   if (found !== numbers) return wrong(`${found} numbers where the shape [${tensor.dims.join("x")}] needs ${numbers}`);
-  const wideBytes = field === "floatData" || field === "int32Data" ? 4 : 8;
-  const read = (): Uint8Array => {
-    const wide = new Uint8Array(numbers * wideBytes);
-    if (numbers > 0) decodePieces(files.model, pieces, field, new DataView(wide.buffer));
-    return narrow(wide, wideBytes, dtype);
-  };
-  return { byteLength, read };
+  const bytesEach = Math.max(1, bits / 8);
+  return { byteLength, read: () => readNumbers(files.model, pieces, field, numbers, bytesEach) };
 }
 
 /** The contents of a tensor, checked against its type and shape but not read yet. */
@@ -192,6 +159,7 @@ export function loadTensor(tensor: TensorProto, files: TensorFiles): LoadedTenso
   if (typeof dtype !== "string") return dtype;
   const count = elementCount(tensor.dims);
   const byteLength = byteLengthOf(dtype, count);
+  if (byteLength > MAX_TENSOR_BYTES && !files.shapesOnly) return tooLarge(byteLength);
   const { storage } = tensor;
   const described = { dtype, shape: tensor.dims };
   switch (storage.kind) {
@@ -257,6 +225,7 @@ export function loadSparseTensor(sparse: SparseTensorProto, files: TensorFiles):
     return wrong(`${positions.length} indices for ${elementCount(values.shape)} values`);
   const bytesEach = bits / 8;
   const byteLength = byteLengthOf(values.dtype, elementCount(sparse.dims));
+  if (byteLength > MAX_TENSOR_BYTES) return tooLarge(byteLength);
   const read = (): Uint8Array => {
     const image = new Uint8Array(byteLength);
     const stored = values.data.read();

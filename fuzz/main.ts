@@ -1,0 +1,168 @@
+// `npm run fuzz -- [SUITE...] [--count N] [--seed S] [--from I]`: tries many inputs in a process of its own, which is watched: a crash, an input
+// that takes too long, growing memory or files left open are failures, each with the command that makes the input again.
+import { fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { randomOf } from "./random.ts";
+import { suites } from "./suites.ts";
+import { processorSeconds, type Usage, usageNow } from "./watch.ts";
+
+/** Wall seconds without a finished input before the process is taken for hung. */
+const HANG_SECONDS = 120;
+/** Processor seconds one input may take. */
+const SLOW_SECONDS = 20;
+const LEAK_BYTES = 48e6;
+const WARM_UP = 0.25;
+
+type Order = { readonly suite: string; readonly count: number; readonly seed: number; readonly from: number };
+
+type Report = {
+  readonly inputs: number;
+  readonly accepted: number;
+  readonly codes: Readonly<Record<string, number>>;
+  readonly failures: readonly { readonly index: number; readonly reason: string }[];
+  readonly seconds: number;
+  readonly slowest: { readonly index: number; readonly seconds: number };
+  readonly grownBytes: number;
+  readonly filesLeft: number;
+  readonly peakBytes: number;
+};
+
+type Message = { readonly kind: "at"; readonly index: number } | { readonly kind: "done"; readonly report: Report };
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return `${error.name}: ${error.message}\n${(error.stack ?? "").split("\n").slice(1, 8).join("\n")}`;
+}
+
+/** What the child does. */
+function tryAll({ suite: name, count, seed, from }: Order, tell: (message: Message) => void): Report {
+  const suite = suites.find((candidate) => candidate.name === name);
+  if (suite === undefined) throw new RangeError(`there is no suite ${name}`);
+  const { run } = suite.prepare();
+  const codes: Record<string, number> = {};
+  const failures: { index: number; reason: string }[] = [];
+  let [accepted, slowest] = [0, { index: from, seconds: 0 }];
+  let before: Usage = usageNow();
+  const start = process.cpuUsage();
+  for (let index = from; index < from + count; index += 1) {
+    if (index - from === Math.floor(count * WARM_UP)) before = usageNow();
+    tell({ kind: "at", index });
+    const began = process.cpuUsage();
+    try {
+      const verdict = run(randomOf(seed, index));
+      if (verdict.accepted) accepted += 1;
+      for (const code of new Set(verdict.codes)) codes[code] = (codes[code] ?? 0) + 1;
+    } catch (error) {
+      failures.push({ index, reason: reasonOf(error) });
+      if (failures.length >= 20) break;
+    }
+    const seconds = processorSeconds(began);
+    if (seconds > slowest.seconds) slowest = { index, seconds };
+    if (seconds > SLOW_SECONDS) failures.push({ index, reason: `it takes ${seconds.toFixed(1)} s` });
+  }
+  const seconds = processorSeconds(start);
+  const after = usageNow();
+  return {
+    inputs: count,
+    accepted,
+    codes,
+    failures,
+    seconds,
+    slowest,
+    grownBytes: after.heapBytes - before.heapBytes,
+    filesLeft: (after.openFiles ?? 0) - (before.openFiles ?? 0),
+    peakBytes: process.resourceUsage().maxRSS * 1024,
+  };
+}
+
+/** Runs a suite in a process of its own; a text says how that process ended without a report. */
+function inChild(order: Order): Promise<Report | string> {
+  return new Promise((resolve) => {
+    const child = fork(fileURLToPath(import.meta.url), ["--child", JSON.stringify(order)], {
+      execArgv: ["--expose-gc"],
+    });
+    let [index, heard, end] = [order.from, Date.now(), ""];
+    const timer = setInterval(() => {
+      if (Date.now() - heard < HANG_SECONDS * 1000) return;
+      end = `input ${index} hangs`;
+      child.kill("SIGKILL");
+    }, 1000);
+    child.on("message", (message: Message) => {
+      heard = Date.now();
+      if (message.kind === "at") index = message.index;
+      else {
+        clearInterval(timer);
+        resolve(message.report);
+      }
+    });
+    child.on("exit", (code, signal) => {
+      clearInterval(timer);
+      resolve(end === "" ? `input ${index} ended the process (${signal ?? `status ${code}`})` : end);
+    });
+  });
+}
+
+/** Prints what came of a suite; gives the number of failures. */
+function print(order: Order, result: Report | string): number {
+  const again = (index: number): string =>
+    `npm run fuzz -- ${order.suite} --seed ${order.seed} --from ${index} --count 1`;
+  if (typeof result === "string") {
+    console.log(`${order.suite}: FAILED: ${result}`);
+    return 1;
+  }
+  const { inputs, accepted, seconds, slowest, grownBytes, filesLeft, peakBytes, failures, codes } = result;
+  const problems = failures.map(({ index, reason }) => `input ${index}: ${reason}\n  ${again(index)}`);
+  if (inputs >= 1000 && grownBytes > LEAK_BYTES) problems.push(`memory grew by ${(grownBytes / 1e6).toFixed(1)} MB`);
+  if (filesLeft > 0) problems.push(`${filesLeft} files were left open`);
+  console.log(
+    `${order.suite.padEnd(12)} ${problems.length === 0 ? "ok    " : "FAILED"} ${inputs} inputs, ${accepted} valid, ${Object.keys(codes).length} codes, ` +
+      `${seconds.toFixed(1)} s, slowest ${slowest.seconds.toFixed(2)} s (input ${slowest.index}), ` +
+      `memory ${(grownBytes / 1e6).toFixed(1)} MB more, peak ${(peakBytes / 1e6).toFixed(0)} MB`,
+  );
+  for (const problem of problems) console.log(`  ${problem}`);
+  return problems.length;
+}
+
+function whole(text: string | undefined, usual: number): number {
+  const value = text === undefined ? usual : Number(text);
+  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`'${text}' is not a whole number`);
+  return value;
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      count: { type: "string" },
+      seed: { type: "string" },
+      from: { type: "string" },
+      list: { type: "boolean" },
+      child: { type: "boolean" },
+    },
+  });
+  if (values.child === true) {
+    const tell = (message: Message): void => void process.send?.(message);
+    tell({ kind: "done", report: tryAll(JSON.parse(positionals[0] ?? "{}") as Order, tell) });
+    process.disconnect?.();
+    return 0;
+  }
+  if (values.list === true) {
+    for (const { name, title } of suites) console.log(`${name.padEnd(12)} ${title}`);
+    return 0;
+  }
+  const names = positionals.length > 0 ? positionals : suites.map(({ name }) => name);
+  const unknown = names.filter((name) => !suites.some((suite) => suite.name === name));
+  if (unknown.length > 0) {
+    console.error(`there is no suite ${unknown.join(", ")}; there are ${suites.map(({ name }) => name).join(", ")}`);
+    return 2;
+  }
+  let failures = 0;
+  for (const suite of names) {
+    const order = { suite, count: whole(values.count, 2000), seed: whole(values.seed, 1), from: whole(values.from, 0) };
+    failures += print(order, await inChild(order));
+  }
+  return failures === 0 ? 0 : 1;
+}
+
+process.exitCode = await main();

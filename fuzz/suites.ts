@@ -1,0 +1,7 @@
+// All fuzz suites as one table.
+import { formatSuites } from "./formats.ts";
+import { onnxSuites } from "./onnx.ts";
+import { programSuites } from "./program.ts";
+import type { Suite } from "./suite.ts";
+
+export const suites: readonly Suite[] = [...onnxSuites, ...programSuites, ...formatSuites];
