@@ -2,6 +2,16 @@
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import { type Direction, type Hemisphere, memColumn, sxmColumn, vxmColumn } from "../../ir/target/geometry.ts";
 import type { Access, GatherJob, PermuteJob } from "../lower/kernel.ts";
+import {
+  copyApart,
+  detourApart,
+  meets,
+  readBusy,
+  readResources,
+  separateSources,
+  union,
+  writtenBusy,
+} from "./apart.ts";
 import { bufferOf, candidateLocations, locatePart } from "./locations.ts";
 import type { Placed } from "./place.ts";
 import { type Buffer, laneMapOf, pinKey, type ScheduleState, storageById } from "./state.ts";
@@ -19,7 +29,7 @@ import {
   takenStream,
   tryPlace,
 } from "./template.ts";
-import { separateSources, sideOf } from "./vxm.ts";
+import { type Accept, sideOf } from "./vxm.ts";
 
 const pieceLimit = 256;
 
@@ -44,18 +54,22 @@ function borders(state: ScheduleState, accesses: readonly Access[]): number[] {
 }
 
 /** The buffer a result part goes to, located now if it stands nowhere; `avoid`: slices read at the same time. */
-function outBuffer(state: ScheduleState, out: Access, avoid: readonly Buffer[]): Buffer {
+function outBuffer(state: ScheduleState, out: Access, avoid: readonly Buffer[], accept?: Accept): Buffer {
   const storage = storageById(state, out.storage);
   const part = Math.floor((out.vectors[0] as number) / storage.partVectors);
   const known = state.parts[out.storage]?.[part]?.buffers[0];
   if (known !== undefined) return known;
   const pinned = state.pinned.get(pinKey(out.storage, part));
   if (pinned !== undefined) return locatePart(state, storage, part, 0, pinned);
-  const candidates = candidateLocations(state, storage, part, state.side[storage.id]);
+  const all = candidateLocations(state, storage, part, state.side[storage.id]);
+  const accepted = accept === undefined ? all : all.filter(accept);
+  const candidates = accepted.length > 0 ? accepted : all;
   const columnOf = (buffer: Buffer): string =>
     `${buffer.hemisphere}${Math.floor((buffer.slices[0] as number) / state.target.mem.slicesPerColumn)}`;
   const location =
-    candidates.find((c) => !avoid.some((buffer) => columnOf(buffer) === `${c.hemisphere}${c.column}`)) ?? candidates[0];
+    candidates.find((c) => !avoid.some((buffer) => columnOf(buffer) === `${c.hemisphere}${c.column}`)) ??
+    candidates.find((c) => !avoid.some((b) => columnOf(b) === `${c.hemisphere}${c.column}` && b.bank === c.bank)) ??
+    candidates[0];
   invariant(location !== undefined, "there are columns for every width");
   return locatePart(state, storage, part, 0, location);
 }
@@ -255,14 +269,31 @@ export function scheduleGather(state: ScheduleState, jobs: readonly GatherJob[])
   }
 }
 
-/** Indices stream past the table's slices, rows stream on to their place. */
+/** Makes room for a gather: the indices do not stand in the table's slices, nor does the result where either is read. */
 function gatherPiece(state: ScheduleState, job: GatherJob): void {
+  const { partVectors } = storageById(state, job.table);
+  const table = bufferOf(state, job.table, Math.floor(job.base / partVectors), undefined);
+  const tableBusy = new Set(readResources(state, table));
+  const clashes = meets(readBusy(state, job.index), tableBusy);
+  const index = clashes ? copyApart(state, job.index, tableBusy, [job.table]) : job.index;
+  const busy = union(tableBusy, readBusy(state, index));
+  if (!meets(writtenBusy(state, job.out), busy)) {
+    gatherRows(state, { ...job, index });
+    return;
+  }
+  const detour = detourApart(state, job.out, busy);
+  gatherRows(state, { ...job, index, out: detour.out }, detour.accept);
+  detour.moveOn();
+}
+
+/** Indices stream past the table's slices, rows stream on to their place. */
+function gatherRows(state: ScheduleState, job: GatherJob, accept?: Accept): void {
   const { target, resources } = state;
   const { partVectors } = storageById(state, job.table);
   const part = Math.floor(job.base / partVectors);
   const table = bufferOf(state, job.table, part, undefined);
   const index = bufferOf(state, job.index.storage, (runsOf(state, job.index)[0] as { part: number }).part, undefined);
-  const buffer = outBuffer(state, job.out, [table, index]);
+  const buffer = outBuffer(state, job.out, [table, index], accept);
   const column = memColumn(target, table.hemisphere, table.slices[0] as number);
   const count = job.out.vectors.length;
   const latency = target.mem.latency.gather;

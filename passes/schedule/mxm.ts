@@ -12,6 +12,7 @@ import {
 } from "../../ir/target/geometry.ts";
 import type { MxmMode, MxmModeSpec } from "../../ir/target/target.ts";
 import type { Access, MatmulGroup, MatmulStep, RowWindow, Stationary } from "../lower/kernel.ts";
+import { placeApart, separateSources } from "./apart.ts";
 import { columnClasses } from "./locations.ts";
 import {
   addBuffer,
@@ -33,7 +34,6 @@ import {
   takenStream,
   tryPlace,
 } from "./template.ts";
-import { placePass, separateSources } from "./vxm.ts";
 
 /** Below this many moving vectors the tile loads are the bottleneck and take all streams. */
 export const fewVectors = 24;
@@ -450,7 +450,7 @@ function placeLastStep(
   const apart = separateSources(state, { ...group.epilogue, sources: [...group.epilogue.sources, step.moving.access] });
   const epilogue = { ...group.epilogue, sources: apart.sources.slice(0, -1) };
   const moving = { ...step.moving, access: apart.sources[apart.sources.length - 1] as Access };
-  const { start } = placePass(state, epilogue, spec.vectorPeriod, from, (builder) => {
+  return placeApart(state, epilogue, spec.vectorPeriod, from, (builder) => {
     const emission = addEmission(builder, plane, group.count, spec.vectorPeriod);
     addActivation(builder, mode, moving, plane, init, emission);
     return {
@@ -459,7 +459,6 @@ function placeLastStep(
       sums: emission,
     };
   });
-  return start;
 }
 
 /** Streams for the sums of a burst whose ABC starts at offset 0. */

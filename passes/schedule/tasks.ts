@@ -1,10 +1,10 @@
 // Tasks: the pieces of kernels that are placed as one, with the vectors they read and write. They may be placed in any order that respects these.
 import type { Access, EwPass, Kernel, MatmulGroup } from "../lower/kernel.ts";
+import { scheduleVxmPass } from "./apart.ts";
 import { scheduleGather, schedulePermute } from "./move.ts";
 import { enginesFreeAt, fewVectors, scheduleMatmul } from "./mxm.ts";
 import type { ScheduleState } from "./state.ts";
 import { scheduleSpread, scheduleTranspose } from "./transpose.ts";
-import { scheduleVxmPass } from "./vxm.ts";
 
 export interface Task {
   /** Index of the kernel. */

@@ -3,6 +3,7 @@
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import { mxmColumn, planeHemisphere } from "../../ir/target/geometry.ts";
 import type { Access, EwPass, RowWindow, SpreadJob, StorageId, TransposeJob } from "../lower/kernel.ts";
+import { scheduleVxmPass } from "./apart.ts";
 import { bufferOf, candidateLocations, locatePart } from "./locations.ts";
 import { addActivation, addEmission, busyUntil, install, placePackedLoad } from "./mxm.ts";
 import {
@@ -25,7 +26,6 @@ import {
   takenStream,
   tryPlace,
 } from "./template.ts";
-import { scheduleVxmPass } from "./vxm.ts";
 
 /** Copies one lane into all: byte planes stream past a tile whose first column is ones. */
 export function scheduleSpread(state: ScheduleState, jobs: readonly SpreadJob[]): void {

@@ -6,7 +6,7 @@ import type { Target } from "../../ir/target/target.ts";
 import type { Access, EwArg, EwOp, EwPass, EwSink, StorageId } from "../lower/kernel.ts";
 import { bufferOf, candidateLocations, locatePart } from "./locations.ts";
 import type { Placed } from "./place.ts";
-import { addStorageState, type Buffer, type Location, pinKey, type ScheduleState, storageById } from "./state.ts";
+import { type Buffer, type Location, pinKey, type ScheduleState, storageById } from "./state.ts";
 import {
   addRead,
   addWrite,
@@ -253,9 +253,12 @@ const bufferFor = (state: ScheduleState, id: StorageId, part: number): Buffer =>
 /** Builds the rest of a template around a pass once all sink places are known. */
 export type Around = (builder: TemplateBuilder) => { at: number; sums: SumsSource | undefined };
 
+/** Where results without a place may go. */
+export type Accept = (location: Location) => boolean;
+
 /**
- * Places a pass: sinks whose part stands nowhere yet are tried at several locations, the earliest wins. `around` adds what belongs to the same
- * template (the MXM side of an epilogue).
+ * Places a pass and gives its start: sinks whose part stands nowhere yet are tried at several locations, the earliest wins. `around` adds what
+ * belongs to the same template (the MXM side of an epilogue). Undefined where the pass reads and writes one place in the same cycles.
  */
 export function placePass(
   state: ScheduleState,
@@ -263,7 +266,8 @@ export function placePass(
   period: number,
   from: number,
   around: Around,
-): { start: number } {
+  accept?: Accept,
+): number | undefined {
   const { sinks } = withSinkMoves(state, pass);
   const known = sinks.map((sink): SinkPlace => {
     const part = partOfSink(state, sink);
@@ -294,26 +298,14 @@ export function placePass(
     .map((place, i) => (place.buffer === undefined && place.location === undefined ? i : -1))
     .filter((i) => i >= 0);
   for (const i of open) {
-    const storage = storageById(state, (sinks[i] as EwSink).access.storage);
-    const candidates = candidateLocations(
-      state,
-      storage,
-      partOfSink(state, sinks[i] as EwSink),
-      sideOfSink(state, sinks[i] as EwSink),
-    );
+    const candidates = sinkCandidates(state, sinks[i] as EwSink, accept);
     const free = candidates.find((c) => !places.some((place, j) => j !== i && takesColumn(state, place, c)));
     places[i] = { buffer: undefined, location: free ?? candidates[0] };
   }
   for (const i of open) {
-    const storage = storageById(state, (sinks[i] as EwSink).access.storage);
     best = undefined;
     let chosen = places[i] as SinkPlace;
-    const candidates = candidateLocations(
-      state,
-      storage,
-      partOfSink(state, sinks[i] as EwSink),
-      sideOfSink(state, sinks[i] as EwSink),
-    );
+    const candidates = sinkCandidates(state, sinks[i] as EwSink, accept);
     for (let c = 0; c < candidates.length && (c < state.tuning.candidates || best === undefined); c++) {
       const location = candidates[c];
       places[i] = { buffer: undefined, location };
@@ -341,12 +333,17 @@ export function placePass(
       };
   });
   const { builder, placed } = build();
-  if (placed === undefined) {
-    state.stuck = true;
-    return { start: from };
-  }
+  if (placed === undefined) return undefined;
   placeAt(builder, placed);
-  return { start: placed.start };
+  return placed.start;
+}
+
+/** Locations for a sink without a place: the acceptable ones where there are any. */
+function sinkCandidates(state: ScheduleState, sink: EwSink, accept: Accept | undefined): Location[] {
+  const storage = storageById(state, sink.access.storage);
+  const all = candidateLocations(state, storage, partOfSink(state, sink), sideOfSink(state, sink));
+  const accepted = accept === undefined ? all : all.filter(accept);
+  return accepted.length > 0 ? accepted : all;
 }
 
 /** Hemisphere a sink's part must stand in, if that is settled. */
@@ -366,99 +363,4 @@ function takesColumn(state: ScheduleState, place: SinkPlace, location: Location)
     place.location.hemisphere === location.hemisphere &&
     place.location.column === location.column
   );
-}
-
-/** Whether two sources of a pass stand in the same slices: they cannot be read in the same cycles. */
-function clashingSources(state: ScheduleState, pass: EwPass, copiesToo: boolean): number | undefined {
-  const used = new Set<string>();
-  for (const sink of pass.sinks) {
-    const part = partOfSink(state, sink);
-    for (const place of [
-      state.parts[sink.access.storage]?.[part]?.buffers[0] ?? pinnedSlices(state, sink.access.storage, part),
-      state.parts[sink.access.storage]?.[part]?.buffers[1],
-    ])
-      if (place !== undefined) for (const slice of place.slices) used.add(`${place.bank}!${place.hemisphere}${slice}`);
-  }
-  for (let i = 0; i < pass.sources.length; i++) {
-    const source = pass.sources[i];
-    if (source === undefined || source === "sums" || (storageById(state, source.storage).replicated && !copiesToo))
-      continue;
-    const per = storageById(state, source.storage).partVectors;
-    for (const part of new Set(Array.from(source.vectors, (v) => Math.floor(v / per)))) {
-      const buffer = bufferFor(state, source.storage, part);
-      const key = (slice: number): string => `${buffer.hemisphere}${slice}`;
-      const own = (slice: number): string => `source ${i}!${key(slice)}`;
-      if (buffer.slices.some((slice) => used.has(own(slice)))) continue;
-      if (buffer.slices.some((slice) => used.has(key(slice)) || used.has(`${buffer.bank}!${key(slice)}`))) return i;
-      for (const slice of buffer.slices) used.add(own(slice));
-    }
-    if (source === undefined) continue;
-    for (const entry of [...used]) {
-      const at = entry.indexOf("!");
-      if (entry.startsWith("source ")) used.add(entry.slice(at + 1));
-    }
-  }
-  return undefined;
-}
-
-function pinnedSlices(
-  state: ScheduleState,
-  storage: StorageId,
-  part: number,
-): { hemisphere: Hemisphere; slices: readonly number[]; bank: number } | undefined {
-  const location = state.pinned.get(pinKey(storage, part));
-  if (location === undefined) return undefined;
-  const first = location.column * state.target.mem.slicesPerColumn + location.sub;
-  return {
-    hemisphere: location.hemisphere,
-    slices: Array.from({ length: location.width }, (_, i) => first + i),
-    bank: location.bank,
-  };
-}
-
-/**
- * Copies a source to other columns where it would share slices with another source of the pass. Replicated sources have a second place to be
- * read from, which VXM passes choose themselves; `copiesToo`: the reader takes the first copy only.
- */
-export function separateSources(state: ScheduleState, pass: EwPass, copiesToo = false): EwPass {
-  let current = pass;
-  for (let guard = 0; guard < pass.sources.length; guard++) {
-    const clash = clashingSources(state, current, copiesToo);
-    if (clash === undefined) return current;
-    const source = current.sources[clash] as Access;
-    const copy = copyAccess(state, source, current);
-    current = { ...current, sources: current.sources.map((other, i) => (i === clash ? copy : other)) };
-  }
-  return current;
-}
-
-function copyAccess(state: ScheduleState, source: Access, pass: EwPass): Access {
-  const original = storageById(state, source.storage);
-  const distinct = [...new Set(source.vectors)].sort((a, b) => a - b);
-  const id = state.storages.length as StorageId;
-  addStorageState(state, {
-    id,
-    name: `${original.name}.copy`,
-    type: original.type,
-    vectors: distinct.length,
-    partVectors: distinct.length,
-    replicated: false,
-  });
-  const others = new Set(pass.sources.flatMap((other) => (other === "sums" ? [] : [other.storage])));
-  (state.together as Map<StorageId, ReadonlySet<StorageId>>).set(id, others);
-  const all = Int32Array.from(distinct.keys());
-  const move: EwPass = {
-    count: distinct.length,
-    sources: [{ storage: source.storage, vectors: Int32Array.from(distinct) }],
-    ops: [{ op: "mov", args: [{ kind: "source", source: 0 }], reset: 0 }],
-    sinks: [{ op: 0, access: { storage: id, vectors: all }, every: 1 }],
-  };
-  placePass(state, move, 1, 0, () => ({ at: 0, sums: undefined }));
-  const index = new Map(distinct.map((vector, i) => [vector, i]));
-  return { storage: id, vectors: source.vectors.map((vector) => index.get(vector) as number) };
-}
-
-/** A pass from memory to memory. */
-export function scheduleVxmPass(state: ScheduleState, pass: EwPass): void {
-  placePass(state, separateSources(state, pass), 1, 0, () => ({ at: 0, sums: undefined }));
 }
