@@ -4,6 +4,9 @@ import type { Result } from "../ir/diag/diagnostic.ts";
 import type { Graph } from "../ir/graph/graph.ts";
 import type { Target, TopologySpec } from "../ir/target/target.ts";
 import { type Compiled, compileGraph } from "../passes/compile/compile.ts";
+import { graphDemand } from "../passes/compile/demand.ts";
+import type { OtherDemand } from "../passes/compile/does-not-fit.ts";
+import type { PlacementRequest } from "../passes/compile/placement.ts";
 import { legalise } from "../passes/legalise/legalise.ts";
 import { openByteSource } from "./io.ts";
 import { openExternalFolder } from "./onnx/external.ts";
@@ -17,6 +20,8 @@ export interface ModelOptions {
   readonly shapes: ReadonlyMap<string, readonly number[]>;
   readonly precision: "fp16" | "fp32";
   readonly allowNarrowing?: boolean;
+  /** Pins, cuts, or a whole placement; by default the compiler decides. */
+  readonly placement?: PlacementRequest;
   /** How long to search for a short schedule; 1 is usual, 0 takes the first. */
   readonly effort?: number;
   readonly onStage?: (name: string) => void;
@@ -52,6 +57,8 @@ export function compileModel(path: string, options: ModelOptions): Result<Compil
     ...(options.topology === undefined ? {} : { topology: options.topology }),
     ...(options.onStage === undefined ? {} : { onStage: options.onStage }),
     ...(options.effort === undefined ? {} : { effort: options.effort }),
+    ...(options.placement === undefined ? {} : { placement: options.placement }),
+    otherDemands: () => shorterDemands(path, options),
     modelName: imported.value.graph.name,
     precision: options.precision,
     textBytesOf: (queues) => textBytesOf(queues, target.instructionFetchBytes),
@@ -59,4 +66,17 @@ export function compileModel(path: string, options: ModelOptions): Result<Compil
   return compiled.ok
     ? { ok: true, value: { ...compiled.value, imported: imported.value, core: legal.value } }
     : compiled;
+}
+
+/** What the model would ask for with half of each symbolic dimension. */
+function shorterDemands(path: string, options: ModelOptions): readonly OtherDemand[] {
+  return [...options.dims].flatMap(([name, size]) => {
+    const half = Math.floor(size / 2);
+    if (half < 1) return [];
+    const imported = importFile(path, { dims: new Map([...options.dims, [name, half]]), shapes: options.shapes });
+    if (!imported.ok) return [];
+    const core = legalise(imported.value.graph, { precision: options.precision });
+    if (!core.ok) return [];
+    return [{ change: `--dim ${name}=${half} instead of ${size}`, demand: graphDemand(core.value) }];
+  });
 }

@@ -288,16 +288,34 @@ export const diagnosticCodes = {
       "With the topology `edges`, each edge joins two different chips of the system, every chip must be reachable from every other, and no chip may have more links than ports.",
     exit: 2,
   },
+  LPU3020: {
+    title: "unknown node",
+    explain:
+      "`--pin`, `--cut-after` or a placement file names a node that the model has not. Nodes go by their names in the ONNX file; `#12` is the node at place 12 of its list. Nodes that were folded into constants are not there any more.",
+    exit: 2,
+  },
+  LPU3021: {
+    title: "placement contradicts itself",
+    explain:
+      "Pins, cuts or the stages of a placement file cannot be had together, or name chips that are not there. Data flows from lower to higher chips, and what no cut parts is on one chip.",
+    exit: 2,
+  },
+  LPU3022: {
+    title: "placement file cannot be understood",
+    explain:
+      "A placement file is what `--emit-placement` writes: JSON with the number of chips and the stages in order, each with its chip and its last node. The message names the place and what was expected there.",
+    exit: 1,
+  },
   LPU4001: {
     title: "memory does not suffice",
     explain:
-      "Weights, state, activations and program text of a chip need more words of some memory slices than these have. Give the model more chips, use a smaller precision, or a target with more memory.",
+      "Weights, state, activations and program text need more memory than the chips have, in all or in some slices of one chip. The message lists the largest tensors and what would help, most effective first: more chips, int8 weights, shorter dimensions, tensor parallelism.",
     exit: 4,
   },
   LPU4002: {
-    title: "model needs more chips than it can be spread over",
+    title: "model needs more chips",
     explain:
-      "The model is split at the borders of its repeated layers. It needs more memory than the chips asked for have, or has fewer parts than there are chips.",
+      "The model does not fit the chips asked for, but it fits a larger number of them, which the message names. It lists the largest tensors and what else would help, most effective first.",
     exit: 4,
   },
   LPU4003: {

@@ -7,7 +7,7 @@ import type { BlockChain } from "../blocks/blocks.ts";
 import { storedTypeOf } from "../lower/homes.ts";
 import { borderTensor } from "./borders.ts";
 import type { CompiledBlocks } from "./classes.ts";
-import { scheduleTransfers, type Transfers } from "./transfer.ts";
+import { scheduleTransfers, type TransferPart, type Transfers } from "./transfer.ts";
 
 export interface Hop {
   readonly from: number;
@@ -26,7 +26,7 @@ export interface SystemTimeline {
 }
 
 /** Border tensors computed on chips up to `chip` that blocks on later chips read. */
-function travelling(graph: Graph, chain: BlockChain, chipOf: readonly number[], chip: number): TensorId[] {
+export function travelling(graph: Graph, chain: BlockChain, chipOf: readonly number[], chip: number): TensorId[] {
   const inputs = new Set(graph.inputs.map((input) => input.tensor));
   const made = new Set(
     chain.blocks.filter((block) => (chipOf[block.index] as number) <= chip).flatMap((block) => block.outputs),
@@ -37,6 +37,20 @@ function travelling(graph: Graph, chain: BlockChain, chipOf: readonly number[], 
     for (const id of block.inputs) if (made.has(id) && !inputs.has(id)) wanted.add(id);
   }
   return [...wanted];
+}
+
+export function transferParts(
+  graph: Graph,
+  target: Target,
+  tensors: readonly TensorId[],
+  ordinals: ReadonlyMap<TensorId, number>,
+): readonly TransferPart[] {
+  return tensors.flatMap((id) => {
+    const type = storedTypeOf(graph.tensors[id] as (typeof graph.tensors)[number]);
+    return borderTensor(graph, target, id, type, ordinals.get(id) ?? 0).parts.map(({ region, location, words }) => {
+      return { region, location, words, ready: 0 };
+    });
+  });
 }
 
 export function planTimeline(
@@ -68,15 +82,7 @@ export function planTimeline(
       for (let h = 0; h + 1 < route.length; h++) {
         const [from, to] = [route[h] as number, route[h + 1] as number];
         const links = linksBetween(topology, from, to).flatMap((index) => topology.links[index] ?? []);
-        const parts = tensors.flatMap((id) => {
-          const type = storedTypeOf(graph.tensors[id] as (typeof graph.tensors)[number]);
-          return borderTensor(graph, target, id, type, ordinals.get(id) ?? 0).parts.map((part) => ({
-            region: part.region,
-            location: part.location,
-            words: part.words,
-            ready: 0,
-          }));
-        });
+        const parts = transferParts(graph, target, tensors, ordinals);
         const transfers = scheduleTransfers(target, links, parts);
         hops.push({ from, to, start: cycle, transfers, tensors });
         touch(from, cycle, cycle + transfers.senderCycles);

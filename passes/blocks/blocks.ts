@@ -19,13 +19,18 @@ export interface Block {
   readonly tensors: readonly TensorId[];
   /** Equal for blocks with the same computation on tensors of the same shapes. */
   readonly form: string;
-  /** Layer number if the block is a repetition of the periodic part. */
+  /** Layer number if the block is a repetition of the periodic part, or a piece of one. */
   readonly layer?: number;
+  /** Its own nodes are `[from, to)` of the chain's order. */
+  readonly from: number;
+  readonly to: number;
 }
 
 export interface BlockChain {
   readonly blocks: readonly Block[];
   readonly layers: number;
+  /** All nodes that are not views, in the order in which they are cut. */
+  readonly order: readonly GraphNode[];
 }
 
 const viewOps = new Set(["reshape", "transpose", "expand", "slice", "bitcast"]);
@@ -89,30 +94,39 @@ function scalarText(graph: Graph, id: TensorId): string {
   return `const:${Array.from(tensor.data.read()).join()}`;
 }
 
-export function findBlocks(graph: Graph): BlockChain {
+/** `cuts` are places in the chain's order where a block must start, besides the borders of repeated layers. */
+export function findBlocks(graph: Graph, cuts: readonly number[] = []): BlockChain {
   const roots = findRoots(graph);
   const nodes = hoistPreparation(graph, roots);
   const period = findPeriod(
     nodes.map((node) => nodeSignature(graph, node, roots)),
     (cut) => crossingCount(graph, nodes, roots, cut),
   );
-  const ranges: { from: number; to: number; layer?: number }[] = [];
-  if (period === undefined) ranges.push({ from: 0, to: nodes.length });
+  const layers: Range[] = [];
+  if (period === undefined) layers.push({ from: 0, to: nodes.length });
   else {
-    if (period.from > 0) ranges.push({ from: 0, to: period.from });
+    if (period.from > 0) layers.push({ from: 0, to: period.from });
     for (let layer = 0; layer < period.repeats; layer++)
-      ranges.push({ from: period.from + layer * period.length, to: period.from + (layer + 1) * period.length, layer });
+      layers.push({ from: period.from + layer * period.length, to: period.from + (layer + 1) * period.length, layer });
     const end = period.from + period.repeats * period.length;
-    if (end < nodes.length) ranges.push({ from: end, to: nodes.length });
+    if (end < nodes.length) layers.push({ from: end, to: nodes.length });
   }
+  const ranges = layers.flatMap((range) => splitRange(range, cuts));
   const owner = new Map<GraphNode, number>();
   ranges.forEach((range, index) => {
     for (let i = range.from; i < range.to; i++) owner.set(nodes[i] as GraphNode, index);
   });
   const blocks = ranges.map((range, index) =>
-    makeBlock(graph, roots, nodes.slice(range.from, range.to), index, owner, range.layer),
+    makeBlock(graph, roots, nodes.slice(range.from, range.to), index, owner, range),
   );
-  return { blocks, layers: period?.repeats ?? 0 };
+  return { blocks, layers: period?.repeats ?? 0, order: nodes };
+}
+
+type Range = { readonly from: number; readonly to: number; readonly layer?: number };
+
+function splitRange(range: Range, cuts: readonly number[]): readonly Range[] {
+  const inside = [...new Set(cuts)].filter((cut) => cut > range.from && cut < range.to).sort((a, b) => a - b);
+  return [range.from, ...inside].map((from, i) => ({ ...range, from, to: inside[i] ?? range.to }));
 }
 
 /**
@@ -185,7 +199,7 @@ function makeBlock(
   own: readonly GraphNode[],
   index: number,
   owner: ReadonlyMap<GraphNode, number>,
-  layer: number | undefined,
+  range: Range,
 ): Block {
   const nodes: GraphNode[] = [];
   const listed = new Set<GraphNode>();
@@ -235,7 +249,7 @@ function makeBlock(
     constants,
     tensors,
     form: `${text.join("\n")}\n-> ${outputs.map(name).join()}`,
-    ...(layer === undefined ? {} : { layer }),
+    ...range,
   };
 }
 

@@ -1,22 +1,34 @@
 // The pipeline from a core graph to a machine program: blocks, classes, partition over chips, assembly.
-import { diagnostic } from "../../ir/diag/codes.ts";
 import { fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
 import type { Graph } from "../../ir/graph/graph.ts";
-import { sliceCount, wordsPerSlice } from "../../ir/target/geometry.ts";
 import type { Target, TopologySpec } from "../../ir/target/target.ts";
 import { buildTopology, type Topology } from "../../ir/target/topology.ts";
 import { type Assembled, type AssemblyOptions, assembleProgram } from "../assemble/assemble.ts";
 import { type CompiledBlocks, compileBlocks } from "../assemble/classes.ts";
 import { type BlockChain, findBlocks } from "../blocks/blocks.ts";
-import type { ChainLayer, ChainProblem } from "../partition/problem.ts";
-import { solveChain } from "../partition/solve.ts";
+import type { ChainProblem } from "../partition/problem.ts";
+import { fewestChips } from "../partition/solve.ts";
 import type { WeightColumns } from "../schedule/state.ts";
+import { chainProblem, weightChain } from "./chain-costs.ts";
+import { graphDemand } from "./demand.ts";
+import { doesNotFit, type OtherDemand, shortageOf } from "./does-not-fit.ts";
+import { placeBlocks, stageBytes } from "./place.ts";
+import {
+  freePlacement,
+  type PlacementRequest,
+  pinnedBlocks,
+  type ResolvedPlacement,
+  resolvePlacement,
+} from "./placement.ts";
 
 export interface CompileOptions extends AssemblyOptions {
   readonly chips: number | "auto";
   readonly topology?: TopologySpec;
   /** How long to search for a short schedule; 1 is usual, 0 takes the first. */
   readonly effort?: number;
+  readonly placement?: PlacementRequest;
+  /** What the model would ask for if something about it were different; called where it does not fit. */
+  readonly otherDemands?: () => readonly OtherDemand[];
   /** Told when a stage begins, for progress and timing. */
   readonly onStage?: (name: string) => void;
 }
@@ -27,62 +39,44 @@ export interface Compiled extends Assembled {
   readonly chipOf: readonly number[];
 }
 
-/** Bytes a block's persistent buffers take. */
-function persistentBytes(compiled: CompiledBlocks, classIndex: number, target: Target): number {
-  const blockClass = compiled.classes[classIndex];
-  if (blockClass === undefined) return 0;
-  const { state } = blockClass.schedule;
-  return state.buffers.reduce((sum, buffer) => {
-    const persistent = buffer.content.kind === "tile" || state.storages[buffer.content.storage]?.content !== undefined;
-    return sum + (persistent ? buffer.words * buffer.slices.length * target.lanes : 0);
-  }, 0);
-}
+type Work = {
+  readonly graph: Graph;
+  readonly target: Target;
+  readonly options: CompileOptions;
+  readonly chain: BlockChain;
+  readonly resolved: ResolvedPlacement;
+};
 
-export function chainProblem(chain: BlockChain, compiled: CompiledBlocks, target: Target, chips: number): ChainProblem {
-  const capacityBytes = sliceCount(target) * wordsPerSlice(target) * target.lanes;
-  const layers = chain.blocks.map((block, i): ChainLayer => {
-    const index = compiled.classOf[i] as number;
-    return {
-      name: block.layer === undefined ? `block ${i}` : `layer ${block.layer}`,
-      boundaryBytes: 0,
-      costs: [
-        {
-          computeCycles: compiled.classes[index]?.cycles ?? 0,
-          weightBytes: persistentBytes(compiled, index, target),
-          stateBytes: 0,
-          activationBytes: 0,
-          receiveBusyCycles: 0,
-          sendBusyCycles: 0,
-          sendLatencyCycles: target.link.latency,
-        },
-      ],
-    };
-  });
-  return { layers, degrees: [1], chips, capacityBytes, transfer: "serial", cutAfter: [], pins: [] };
-}
+/** `full`: memory does not suffice; of the problem that had no solution, or of the chip that overflowed. */
+type Attempt =
+  | { readonly kind: "done"; readonly result: Result<Compiled> }
+  | { readonly kind: "full"; readonly problem: ChainProblem; readonly finding: string | undefined };
 
-/** Chip of every block: contiguous, least bottleneck, then least latency. */
-function placeBlocks(chain: BlockChain, compiled: CompiledBlocks, target: Target, chips: number): Result<number[]> {
-  const solution = solveChain(chainProblem(chain, compiled, target, chips));
-  if (solution.kind === "infeasible") {
-    return fail(
-      diagnostic(
-        "LPU4002",
-        `the model needs ${solution.demandBytes} bytes, ${chips} chips have ${solution.capacityBytes}${solution.chipsNeeded === undefined ? "" : `; ${solution.chipsNeeded} chips would do`}`,
-      ),
-    );
-  }
-  const chipOf = new Array<number>(chain.blocks.length).fill(0);
-  solution.stages.forEach((stage) => {
-    for (let layer = stage.firstLayer; layer < stage.endLayer; layer++) chipOf[layer] = stage.firstChip;
-  });
-  return ok(chipOf);
+/** Placements tried for one number of chips, each with less on its fullest chip than the one before. */
+const MOST_PLACEMENTS = 6;
+
+/** The blocks of a graph, cut where the request asks for it. */
+export function cutBlocks(
+  graph: Graph,
+  request: PlacementRequest,
+): Result<{ readonly chain: BlockChain; readonly resolved: ResolvedPlacement }> {
+  const natural = findBlocks(graph);
+  const resolved = resolvePlacement(graph, natural, request);
+  if (!resolved.ok) return resolved;
+  const { stageStarts } = resolved.value;
+  return ok({ chain: stageStarts.length === 0 ? natural : findBlocks(graph, stageStarts), resolved: resolved.value });
 }
 
 /** Compiles a core graph. `chips: "auto"` takes the fewest that hold it. */
 export function compileGraph(graph: Graph, target: Target, options: CompileOptions): Result<Compiled> {
   options.onStage?.("blocks");
-  const chain = findBlocks(graph);
+  const cut = cutBlocks(graph, options.placement ?? freePlacement);
+  if (!cut.ok) return cut;
+  const { chain, resolved } = cut.value;
+  const work: Work = { graph, target, options, chain, resolved };
+  const counts = chipCounts(work);
+  const pins = pinnedBlocks(chain, resolved, counts.at(-1) ?? 1);
+  if (!pins.ok) return pins;
   const made = new Map<WeightColumns, CompiledBlocks>();
   const blocksWith = (weights: WeightColumns): CompiledBlocks => {
     const known = made.get(weights);
@@ -92,37 +86,71 @@ export function compileGraph(graph: Graph, target: Target, options: CompileOptio
     made.set(weights, blocks);
     return blocks;
   };
-  const counts =
-    options.chips === "auto"
-      ? Array.from({ length: Math.max(1, chain.blocks.length) }, (_, i) => i + 1)
-      : [options.chips];
-  let last: Result<Compiled> | undefined;
-  for (const chips of counts) {
-    const topology = buildTopology(options.topology ?? target.topology, target.link, chips);
-    if (!topology.ok) return topology;
-    for (const weights of ["apart", "spread"] as const) {
-      last = compileFor(graph, target, options, chain, blocksWith(weights), topology.value);
-      if (last.ok || last.diagnostics.some((d) => d.code !== "LPU4001" && d.code !== "LPU4002")) return last;
+  const demand = graphDemand(graph);
+  const weights = weightChain(chain, demand, target, counts.at(-1) ?? 1);
+  let full: Attempt = { kind: "full", problem: weights, finding: undefined };
+  if (demand.weightBytes <= weights.capacityBytes * weights.chips) {
+    for (const chips of counts) {
+      const topology = buildTopology(options.topology ?? target.topology, target.link, chips);
+      if (!topology.ok) return topology;
+      for (const columns of ["apart", "spread"] as const) {
+        const attempt = compileFor(work, blocksWith(columns), topology.value);
+        if (attempt.kind === "done") return attempt.result;
+        full = attempt;
+      }
     }
   }
-  return last ?? fail(diagnostic("LPU4002", "the model has no blocks"));
+  options.onStage?.("levers");
+  const more = made.size === 0 ? undefined : enoughChips(work, blocksWith("apart"), full.problem);
+  const others = options.otherDemands?.() ?? [];
+  const { problem, finding } = full;
+  return fail(doesNotFit(shortageOf(problem, weights.capacityBytes, finding, demand, others, more)));
 }
 
-function compileFor(
-  graph: Graph,
-  target: Target,
-  options: CompileOptions,
-  chain: BlockChain,
-  blocks: CompiledBlocks,
-  topology: Topology,
-): Result<Compiled> {
+/** Numbers of chips to try in turn. */
+function chipCounts({ options, chain, resolved }: Work): readonly number[] {
+  if (options.chips !== "auto") return [options.chips];
+  const named = [...resolved.pins, ...(resolved.stages ?? [])].map(({ chip }) => chip + 1);
+  const least = Math.max(1, ...named);
+  const most = resolved.stages === undefined ? Math.max(least, chain.blocks.length) : least;
+  return Array.from({ length: most - least + 1 }, (_, i) => least + i);
+}
+
+/** A number of chips that is enough, found by trying a few from the one that the bytes ask for. */
+function enoughChips(work: Work, compiled: CompiledBlocks, problem: ChainProblem): number | undefined {
+  const { options, target, chain } = work;
+  const least = fewestChips(problem);
+  if (options.chips === "auto" || typeof least !== "number") return undefined;
+  const from = Math.max(least, options.chips + 1);
+  const tried = [from, from + 1, from + 2, chain.blocks.length].filter((chips) => chips <= chain.blocks.length);
+  return [...new Set(tried)].find((chips) => {
+    const topology = buildTopology(options.topology ?? target.topology, target.link, chips);
+    if (!topology.ok) return false;
+    const attempt = compileFor(work, compiled, topology.value);
+    return attempt.kind === "done" && attempt.result.ok;
+  });
+}
+
+function compileFor(work: Work, compiled: CompiledBlocks, topology: Topology): Attempt {
+  const { graph, target, options, chain, resolved } = work;
+  const refused = (result: Result<never>): Attempt => ({ kind: "done", result });
   options.onStage?.("partition");
-  const placed = placeBlocks(chain, blocks, target, topology.chips);
-  if (!placed.ok) return placed;
-  options.onStage?.("assemble");
-  const assembled = assembleProgram(
-    { graph, target, chain, compiled: blocks, chipOf: placed.value, topology },
-    options,
-  );
-  return assembled.ok ? ok({ ...assembled.value, chain, blocks, chipOf: placed.value }) : assembled;
+  let problem = chainProblem({ graph, target, chain, compiled }, topology);
+  let full: Attempt | undefined;
+  for (let i = 0; i < MOST_PLACEMENTS; i++) {
+    const placed = placeBlocks(problem, chain, resolved);
+    if (placed.kind === "refused") return refused({ ok: false, diagnostics: placed.diagnostics });
+    if (placed.kind === "full") return full ?? { kind: "full", problem, finding: undefined };
+    const { chipOf } = placed;
+    options.onStage?.("assemble");
+    const assembled = assembleProgram({ graph, target, chain, compiled, chipOf, topology }, options);
+    if (assembled.ok) return { kind: "done", result: ok({ ...assembled.value, chain, blocks: compiled, chipOf }) };
+    if (assembled.diagnostics.some(({ code }) => code !== "LPU4001")) return refused(assembled);
+    const capacityBytes = Math.max(0, ...stageBytes(problem, chipOf)) - 1;
+    full = { kind: "full", problem: { ...problem, capacityBytes }, finding: assembled.diagnostics[0]?.message };
+    // Memory is in slices, which sums do not see: less must do on every chip.
+    problem = { ...problem, capacityBytes };
+    if (resolved.stages !== undefined) break;
+  }
+  return full ?? { kind: "full", problem, finding: undefined };
 }

@@ -6,6 +6,7 @@ import { linkTable, programLines, sramTable, stageTable } from "../report/progra
 import { bytes, columns, seconds } from "../report/table.ts";
 import { assertionsOf, failedAssertions } from "./asserts.ts";
 import { modelOptions } from "./model-options.ts";
+import { emitPlacement } from "./placement-options.ts";
 import { programName, writeProgram } from "./program-file.ts";
 import {
   endStage,
@@ -37,6 +38,8 @@ export function compileCommand(session: Session): Result<Outcome> {
   endStage(session);
   if (!compiled.ok) return compiled;
   warn(session, compiled.value.imported.warnings);
+  const placed = emitPlacement(session, compiled.value);
+  if (!placed.ok) return placed;
   const { program } = compiled.value;
   stage(session, "encode");
   const written = writeProgram(optionValue(session, "programFile") ?? programName(path), program);
@@ -51,6 +54,7 @@ export function compileCommand(session: Session): Result<Outcome> {
     sramTable(report),
     linkTable(report),
     ...(isSet(session, "timePasses") ? [timesTable(session)] : []),
+    ...(placed.value === undefined ? [] : [`${placed.value}: the placement`]),
     `${file}: ${bytes(programBytes)}, sha256 ${programSha256}`,
   ];
   return ok({

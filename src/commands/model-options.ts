@@ -7,6 +7,7 @@ import type { Target, TopologyKind, TopologySpec } from "../../ir/target/target.
 import type { ModelOptions } from "../compile-model.ts";
 import { readFileBytes } from "../io.ts";
 import { defaultTargetName, presetDocuments, presetNames, presetTarget } from "../targets/presets.ts";
+import { placementOptions } from "./placement-options.ts";
 import { badOption, isSet, optionValue, optionValues, type Session, stage, wholeOption } from "./session.ts";
 
 /** The preset of that name, or the target in that file. */
@@ -85,13 +86,19 @@ export function modelOptions(session: Session, usual: "fp16" | "fp32" = "fp16"):
   const dims = pairsOf(session, "dim", "NAME=SIZE", size);
   const shapes = pairsOf(session, "shape", "INPUT=1x128", parseDims);
   const jobs = wholeOption(session, "jobs", 1);
-  if (!target.ok || !topology.ok || !chips.ok || !dims.ok || !shapes.ok || !jobs.ok) {
-    const parts = [target, topology, chips, dims, shapes, jobs];
+  const placement = placementOptions(session);
+  if (!target.ok || !topology.ok || !chips.ok || !dims.ok || !shapes.ok || !jobs.ok || !placement.ok) {
+    const parts = [target, topology, chips, dims, shapes, jobs, placement];
     return { ok: false, diagnostics: parts.flatMap((part) => (part.ok ? [] : part.diagnostics)) };
+  }
+  const { request, chips: placedChips } = placement.value;
+  if (placedChips !== undefined && chips.value !== "auto" && chips.value !== placedChips) {
+    return fail(badOption("chips", `${chips.value} chips, but the placement file is for ${placedChips}`));
   }
   return ok({
     target: target.value,
-    chips: chips.value,
+    chips: placedChips ?? chips.value,
+    ...(request === undefined ? {} : { placement: request }),
     ...(topology.value === undefined ? {} : { topology: topology.value }),
     dims: dims.value,
     shapes: shapes.value,

@@ -53,6 +53,18 @@ export const optionRows = {
     summary: "chips that share one layer (default 1)",
     refused: { allBut: ["1"], why: "models are split into pipeline stages only" },
   },
+  pin: {
+    flags: "--pin <node=chip>",
+    summary: "keep a node of the model on a chip; its layer goes with it unless it is cut off",
+    isRepeatable: true,
+  },
+  cutAfter: {
+    flags: "--cut-after <node>",
+    summary: "begin a new pipeline stage after a node",
+    isRepeatable: true,
+  },
+  placement: { flags: "--placement <file>", summary: "place the model as this file says" },
+  emitPlacement: { flags: "--emit-placement <file>", summary: "write the placement, to be edited and read back" },
   inFlight: {
     flags: "--in-flight <n>",
     summary: "inferences overlapped in the pipeline (default 1)",
@@ -151,6 +163,9 @@ export const compiling = [
   "target",
   "chips",
   "topology",
+  "pin",
+  "cutAfter",
+  "placement",
   "parallel",
   "tensorParallel",
   "dim",
@@ -168,7 +183,9 @@ export const compiling = [
 ] as const satisfies readonly OptionName[];
 
 /** Compiling without what belongs to one model. */
-export const compilingMany = compiling.filter((name) => !["dim", "shape", "assert", "timePasses"].includes(name));
+export const compilingMany = compiling.filter(
+  (name) => !["dim", "shape", "assert", "timePasses", "pin", "cutAfter", "placement"].includes(name),
+);
 
 /** The name commander stores an option under: its long flag in camel case. */
 export function attributeOf(row: OptionRow): string {

@@ -29,7 +29,7 @@ export const commandRows: readonly CommandRow[] = [
     name: "compile",
     operands: "<model.onnx>",
     summary: "compile a model to a program and print its figures",
-    options: ["programFile", ...compiling],
+    options: ["programFile", "emitPlacement", ...compiling],
     run: compileCommand,
   },
   {

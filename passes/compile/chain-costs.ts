@@ -1,0 +1,121 @@
+// What each block costs on its chip, as the chain problem that `passes/partition` solves: cycles, bytes, and the transfers at each border
+// as they will really be scheduled. Decides nothing.
+import type { Graph, TensorId } from "../../ir/graph/graph.ts";
+import { sliceCount, wordsPerSlice } from "../../ir/target/geometry.ts";
+import type { Target } from "../../ir/target/target.ts";
+import { linksBetween, type Topology } from "../../ir/target/topology.ts";
+import { isPersistent, persistentKey, storageOfBuffer } from "../assemble/chip-memory.ts";
+import { type BlockClass, borderOrdinals, type CompiledBlocks } from "../assemble/classes.ts";
+import { transferParts, travelling } from "../assemble/timeline.ts";
+import { scheduleTransfers, type Transfers } from "../assemble/transfer.ts";
+import { type BlockChain, correspondence } from "../blocks/blocks.ts";
+import { type ChainLayer, type ChainProblem, plainChain } from "../partition/problem.ts";
+import type { GraphDemand } from "./demand.ts";
+
+export type CompiledChain = {
+  readonly graph: Graph;
+  readonly target: Target;
+  readonly chain: BlockChain;
+  readonly compiled: CompiledBlocks;
+};
+
+export function chipCapacityBytes(target: Target): number {
+  return sliceCount(target) * wordsPerSlice(target) * target.lanes;
+}
+
+/** Without pins and cuts. */
+export function chainProblem(input: CompiledChain, topology: Topology): ChainProblem {
+  const { chain, compiled, target } = input;
+  const borders = borderTransfers(input, topology);
+  const weights = firstUses(input);
+  const liveOfClass = compiled.classes.map((blockClass) => liveBytes(blockClass, target));
+  const layers = chain.blocks.map((block, i): ChainLayer => {
+    const index = compiled.classOf[i] ?? 0;
+    const [before, after] = [borders[i - 1], borders[i]];
+    return {
+      name: block.layer === undefined ? `block ${i}` : `layer ${block.layer}`,
+      boundaryBytes: (after?.vectors ?? 0) * target.lanes,
+      costs: [
+        {
+          computeCycles: compiled.classes[index]?.cycles ?? 0,
+          weightBytes: weights[i] ?? 0,
+          stateBytes: 0,
+          activationBytes: liveOfClass[index] ?? 0,
+          receiveBusyCycles: before === undefined ? 0 : before.cycles - Math.min(before.firstReceive, before.cycles),
+          sendBusyCycles: after?.senderCycles ?? 0,
+          sendLatencyCycles: after?.cycles ?? 0,
+        },
+      ],
+    };
+  });
+  const capacityBytes = chipCapacityBytes(target);
+  // A chip's window of one token holds what it receives, computes and sends, one after another.
+  return { layers, degrees: [1], chips: topology.chips, capacityBytes, transfer: "serial", cutAfter: [], pins: [] };
+}
+
+/** The transfers at each border, if the pipeline is cut there and goes on with the next chip. */
+function borderTransfers({ graph, target, chain }: CompiledChain, topology: Topology): readonly Transfers[] {
+  if (topology.chips < 2) return [];
+  const ordinals = borderOrdinals(graph, chain);
+  const links = linksBetween(topology, 0, 1).flatMap((index) => topology.links[index] ?? []);
+  const joined = links.length > 0 ? links : topology.links.slice(0, 1);
+  const known = new Map<string, Transfers>();
+  const places = chain.blocks.map((block) => block.index);
+  return places.slice(0, -1).map((border) => {
+    const tensors: readonly TensorId[] = travelling(graph, chain, places, border);
+    const parts = transferParts(graph, target, tensors, ordinals);
+    const key = JSON.stringify(parts.map(({ location, words }) => ({ location, words })));
+    const transfers = known.get(key) ?? scheduleTransfers(target, joined, parts);
+    known.set(key, transfers);
+    return transfers;
+  });
+}
+
+/** Bytes of constants of each block that no block before it has: what blocks share, a chip holds once. */
+function firstUses({ chain, compiled, target }: CompiledChain): readonly number[] {
+  const known = new Set<string>();
+  return chain.blocks.map((block, i) => {
+    const blockClass = compiled.classes[compiled.classOf[i] ?? 0];
+    if (blockClass === undefined) return 0;
+    const tensors = correspondence(blockClass.first, block);
+    let bytes = 0;
+    for (const buffer of blockClass.schedule.state.buffers) {
+      if (!isPersistent(blockClass, buffer)) continue;
+      const key = persistentKey(blockClass, buffer, tensors);
+      if (known.has(key)) continue;
+      known.add(key);
+      bytes += buffer.words * buffer.slices.length * target.lanes;
+    }
+    return bytes;
+  });
+}
+
+/** The most bytes of a block's results that are live at once. */
+function liveBytes(blockClass: BlockClass, target: Target): number {
+  const events: { readonly cycle: number; readonly bytes: number }[] = [];
+  for (const buffer of blockClass.schedule.state.buffers) {
+    if (isPersistent(blockClass, buffer) || storageOfBuffer(blockClass, buffer)?.boundary !== undefined) continue;
+    if (buffer.lastRead < buffer.firstWrite) continue;
+    const bytes = buffer.words * buffer.slices.length * target.lanes;
+    events.push({ cycle: buffer.firstWrite, bytes }, { cycle: buffer.lastRead + 1, bytes: -bytes });
+  }
+  events.sort((a, b) => a.cycle - b.cycle || a.bytes - b.bytes);
+  let [now, most] = [0, 0];
+  for (const { bytes } of events) {
+    now += bytes;
+    most = Math.max(most, now);
+  }
+  return most;
+}
+
+/** Before anything is scheduled: the blocks by the bytes of their constants alone, each constant once. */
+export function weightChain(chain: BlockChain, demand: GraphDemand, target: Target, chips: number): ChainProblem {
+  const known = new Set<TensorId>();
+  const weightBytes = chain.blocks.map(({ constants }) => {
+    const fresh = constants.filter((id) => !known.has(id));
+    for (const id of fresh) known.add(id);
+    return fresh.reduce((sum, id) => sum + (demand.weightBytesOf.get(id) ?? 0), 0);
+  });
+  const computeCycles = weightBytes.map(() => 1);
+  return plainChain({ computeCycles, weightBytes, chips, capacityBytes: chipCapacityBytes(target) });
+}

@@ -1,0 +1,248 @@
+// Where a model goes, as people say it: pins, cuts, placement files, and what is said when it does not fit.
+import { readFileSync, writeFileSync } from "node:fs";
+import { afterAll, describe, expect, test } from "vitest";
+import { lpuc, scratchFolder } from "./cli-runner.ts";
+
+const scratch = scratchFolder();
+afterAll(scratch.remove);
+
+const adder = "models/adder.onnx";
+const recorded = "models/adder.data/test_data_set_0";
+
+type Stage = { readonly chip: number; readonly lastNode: string };
+type Placement = { readonly chips: number; readonly stages: readonly Stage[] };
+
+/** Compiles the adder and gives the placement it chose. */
+async function compiled(name: string, ...words: readonly string[]): Promise<Placement> {
+  const file = scratch.path(`${name}.json`);
+  const ran = await lpuc("compile", adder, "-o", scratch.path(`${name}.lpu`), "-q", "--emit-placement", file, ...words);
+  expect(ran).toEqual({ status: 0, stdout: "", stderr: "" });
+  const placement: Placement = JSON.parse(readFileSync(file, "utf8"));
+  return placement;
+}
+
+const refused = async (...words: readonly string[]) => {
+  const ran = await lpuc("compile", adder, "-o", scratch.path("refused.lpu"), ...words);
+  return { status: ran.status, text: ran.stderr };
+};
+
+describe("pins and cuts", () => {
+  test("a cut within a layer gives two stages whose program is legal and answers as recorded", async () => {
+    const placed = await compiled("cut", "--chips", "3", "--cut-after", "/blocks.1/Add", "--precision", "fp32");
+    expect(placed.stages.map(({ lastNode }) => lastNode)).toContain("/blocks.1/Add");
+    expect(placed.stages).toHaveLength(3);
+    const program = scratch.path("cut.lpu");
+    expect((await lpuc("verify", program, "-q")).status).toBe(0);
+    const ran = await lpuc("run", program, "--data-set", recorded, "--against", recorded);
+    expect([ran.status, ran.stderr]).toEqual([0, ""]);
+  });
+
+  test("a pinned node is on its chip, by name or by number", async () => {
+    const stageOf = (placed: Placement, layer: number) =>
+      placed.stages.find(({ lastNode }) => lastNode >= `/blocks.${layer}/Add_1`)?.chip;
+    const free = await compiled("free", "--chips", "4");
+    expect(stageOf(free, 1)).toBe(1);
+    const pinned = await compiled("pinned", "--chips", "4", "--pin", "/blocks.1/Add_1=2");
+    expect(stageOf(pinned, 1)).toBe(2);
+    const index = (await loadNodeIndex("/blocks.1/Add_1")).toString();
+    expect(await compiled("numbered", "--chips", "4", "--pin", `#${index}=2`)).toEqual(pinned);
+    // The fewest chips that hold it, and reach the pin.
+    expect((await compiled("auto", "--pin", "/blocks.3/Add=2")).chips).toBe(3);
+  });
+
+  test.each([
+    { words: ["--pin", "/blocks.0/Ad=1"], code: "LPU3020", says: "did you mean '/blocks.0/Add'?" },
+    { words: ["--cut-after", "#9999"], code: "LPU3020", says: "there is no node '#9999'" },
+    { words: ["--cut-after", "/blocks.0/Ad", "--pin", "/block.1/Add=0"], code: "LPU3020", says: "2 errors" },
+    { words: ["--pin", "/blocks.0/Add"], code: "LPU0002", says: "NODE=CHIP" },
+    { words: ["--chips", "2", "--pin", "/blocks.0/Add=2"], code: "LPU3021", says: "there are 2 chips" },
+    {
+      words: ["--chips", "3", "--pin", "/blocks.0/Add=1", "--pin", "/blocks.0/Add_1=2"],
+      code: "LPU3021",
+      says: "nothing parts them",
+    },
+    {
+      words: ["--chips", "3", "--pin", "/blocks.0/Add=1", "--pin", "/blocks.1/Add=0"],
+      code: "LPU3021",
+      says: "data flows from lower to higher chips",
+    },
+    {
+      words: ["--chips", "2", "--cut-after", "/blocks.0/Add_1", "--cut-after", "/blocks.1/Add_1"],
+      code: "LPU3021",
+      says: "3 chips would do",
+    },
+  ])("$words is refused with $code", async ({ words, code, says }) => {
+    const { status, text } = await refused(...words);
+    expect(status).toBe(2);
+    expect(text).toContain(code);
+    expect(text).toContain(says);
+  });
+});
+
+/** Place of a node in the file's list. */
+async function loadNodeIndex(name: string): Promise<number> {
+  const { default: onnxProto } = await import("onnx-proto");
+  const model = onnxProto.onnx.ModelProto.decode(readFileSync(adder));
+  return (model.graph?.node ?? []).findIndex((node) => node.name === name);
+}
+
+describe("placement files", () => {
+  test("what was written gives the same program again; what was edited another one", async () => {
+    const first = await compiled("first", "--chips", "4", "--cut-after", "/blocks.2/Add");
+    const again = await compiled("again", "--placement", scratch.path("first.json"));
+    expect(again).toEqual(first);
+    const isSame = readFileSync(scratch.path("again.lpu")).equals(readFileSync(scratch.path("first.lpu")));
+    expect(isSame).toBe(true);
+    const text = readFileSync(scratch.path("first.json"), "utf8").replace(
+      "/blocks.2/Add",
+      "/blocks.2/attention/Softmax",
+    );
+    writeFileSync(scratch.path("edited.json"), text);
+    const edited = await compiled("moved", "--placement", scratch.path("edited.json"));
+    expect(edited.stages.map(({ lastNode }) => lastNode)).toContain("/blocks.2/attention/Softmax");
+    expect((await lpuc("verify", scratch.path("moved.lpu"), "-q")).status).toBe(0);
+  });
+
+  const good = {
+    schema: "lpuc.placement/1",
+    chips: 2,
+    stages: [
+      { chip: 0, lastNode: "/blocks.1/Add_1" },
+      { chip: 1, lastNode: "/head/MatMul" },
+    ],
+  };
+  const [one, two] = good.stages;
+  test.each([
+    { what: "no JSON", file: "{", code: "LPU3022", status: 1, says: "not JSON" },
+    { what: "a list", file: [], code: "LPU3022", status: 1, says: "expected an object" },
+    {
+      what: "misspelt fields",
+      file: { ...good, chip: 2, stages: [{ ...one, lastnode: "x" }, two] },
+      code: "LPU3022",
+      status: 1,
+      says: "stages[0].lastnode: unknown field; did you mean 'lastNode'?",
+    },
+    { what: "no chips", file: { ...good, chips: 0 }, code: "LPU3022", status: 1, says: "0 is no number of chips" },
+    {
+      what: "bad chip",
+      file: { ...good, stages: [{ ...one, chip: -1 }, two] },
+      code: "LPU3022",
+      status: 1,
+      says: "-1",
+    },
+    {
+      what: "an unknown node",
+      file: { ...good, stages: [{ ...one, lastNode: "/blocks.1/Ad_1" }, two] },
+      code: "LPU3020",
+      status: 2,
+      says: "did you mean '/blocks.1/Add_1'?",
+    },
+    {
+      what: "wrong order",
+      file: { ...good, stages: [two, one] },
+      code: "LPU3021",
+      status: 2,
+      says: "chips must ascend",
+    },
+    { what: "an absent chip", file: { ...good, chips: 1 }, code: "LPU3021", status: 2, says: "there are 1 chips" },
+    { what: "an early end", file: { ...good, stages: [one] }, code: "LPU3021", status: 2, says: "'/head/MatMul'" },
+    { what: "no stages", file: { ...good, stages: [] }, code: "LPU3021", status: 2, says: "no stages" },
+  ])("a file with $what is refused with $code", async ({ file, code, status, says }) => {
+    const path = scratch.path("bad.json");
+    writeFileSync(path, typeof file === "string" ? file : JSON.stringify(file));
+    const answer = await refused("--placement", path);
+    expect([answer.status, answer.text]).toEqual([status, expect.stringContaining(code)]);
+    expect(answer.text).toContain(says);
+  });
+
+  test("a file leaves nothing to other options", async () => {
+    const path = scratch.path("good.json");
+    writeFileSync(path, JSON.stringify(good));
+    expect(await refused("--placement", path, "--pin", "/blocks.0/Add=0")).toMatchObject({ status: 2 });
+    expect((await refused("--placement", path, "--chips", "3")).text).toContain("the placement file is for 2");
+    expect((await compiled("good", "--placement", path, "--chips", "2")).stages).toMatchObject(good.stages);
+  });
+});
+
+describe("what does not fit", () => {
+  const smaller = (wordsPerBank: number) => {
+    const path = scratch.path(`small-${wordsPerBank}.json`);
+    const document = { extends: "lpu-nvlink", name: "small", mem: { wordsPerBank } };
+    writeFileSync(path, JSON.stringify(document));
+    return path;
+  };
+  const notesOf = async (...words: readonly string[]) => {
+    const ran = await lpuc("compile", adder, "-o", scratch.path("none.lpu"), "--json", ...words);
+    const document: {
+      exitCode: number;
+      diagnostics: readonly { code: string; message: string; notes: readonly string[]; help?: string }[];
+    } = JSON.parse(ran.stdout);
+    expect([ran.status, document.exitCode, document.diagnostics.length]).toEqual([4, 4, 1]);
+    const [{ code = "", message = "", notes = [], help = "" } = {}] = document.diagnostics;
+    return { code, message, notes, help, levers: notes.filter((note) => note.startsWith("lever ")) };
+  };
+
+  test("weights alone are too many: said before anything is scheduled", async () => {
+    const { code, message, notes, levers } = await notesOf("--target", smaller(12), "--chips", "1");
+    expect(code).toBe("LPU4001");
+    expect(message).toMatch(/^the model needs \d+ bytes, 1 chip has 675840$/);
+    const largest = notes.slice(0, 5).map((note) => /^(\d+) bytes: weight '.+', node '\/.+'$/.exec(note)?.[1]);
+    // MLP matrices of 96 x 384, in fp16.
+    expect(largest).toEqual(Array.from({ length: 5 }, () => `${96 * 384 * 2}`));
+    expect(levers.some((lever) => lever.includes("int8 saves"))).toBe(true);
+    expect(levers.some((lever) => lever.includes("tensor parallelism over 2 chips"))).toBe(true);
+  });
+
+  test("the number of chips that would do is one that does", async () => {
+    const target = smaller(400);
+    const { code, levers, help } = await notesOf("--target", target, "--chips", "1");
+    expect(code).toBe("LPU4002");
+    const chips = /^lever 1: (\d+) chips instead of 1/.exec(levers[0] ?? "")?.[1] ?? "";
+    expect(help).toContain(`--chips ${chips}`);
+    const output = scratch.path("enough.lpu");
+    const enough = await lpuc("compile", adder, "-o", output, "-q", "--target", target, "--chips", chips);
+    expect(enough).toEqual({ status: 0, stdout: "", stderr: "" });
+    expect((await lpuc("verify", output, "-q")).status).toBe(0);
+  });
+
+  test("levers are ranked, those that suffice first, then by bytes", async () => {
+    const { levers } = await notesOf("--target", smaller(12), "--chips", "1");
+    const isEnough = levers.map((lever) => !lever.endsWith("not enough alone"));
+    expect(isEnough).toEqual([...isEnough].sort((a, b) => Number(b) - Number(a)));
+  });
+});
+
+describe("a shorter dimension", () => {
+  test("is a lever with the bytes it saves", async () => {
+    const model = await symbolicModel();
+    const target = scratch.path("tiny.json");
+    writeFileSync(target, JSON.stringify({ extends: "lpu-nvlink", name: "tiny", mem: { wordsPerBank: 8 } }));
+    const ran = await lpuc("compile", model, "--dim", "length=4096", "--target", target, "--chips", "1");
+    expect(ran.status).toBe(4);
+    // The input, and the two results that are live at once: rows of 512 numbers of four bytes.
+    const saved = 3 * 2048 * 512 * 4;
+    expect(ran.stderr).toMatch(new RegExp(`lever \\d: --dim length=2048 instead of 4096 saves ${saved} bytes`));
+  });
+
+  async function symbolicModel(): Promise<string> {
+    const { default: onnxProto } = await import("onnx-proto");
+    const { onnx } = onnxProto;
+    const value = (name: string) => ({
+      name,
+      type: { tensorType: { elemType: 1, shape: { dim: [{ dimParam: "length" }, { dimValue: 512 }] } } },
+    });
+    const graph = {
+      name: "long",
+      input: [value("x")],
+      output: [value("y")],
+      node: [
+        { name: "first", opType: "Relu", input: ["x"], output: ["h"] },
+        { name: "second", opType: "Neg", input: ["h"], output: ["y"] },
+      ],
+    };
+    const path = scratch.path("long.onnx");
+    const model = { irVersion: 8, opsetImport: [{ domain: "", version: 17 }], graph };
+    writeFileSync(path, onnx.ModelProto.encode(model).finish());
+    return path;
+  }
+});
