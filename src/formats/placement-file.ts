@@ -1,10 +1,11 @@
 // The placement file: which stages a model is cut into and on which chips they are, written by `--emit-placement`, edited by people and read
 // by `--placement`. Pure: text in, a placement or all that is wrong with it out. Must not know the model.
 import { nearest } from "../../ir/diag/suggest.ts";
-import type { ExportedStage, PlacedStage } from "../../passes/compile/placement.ts";
 import { type Fault, isRecord, list, parseJson, type Reading, wholeNumber } from "./json-value.ts";
 
 const SCHEMA = "lpuc.placement/1";
+
+type PlacedStage = { readonly chip: number; readonly lastNode: string };
 
 export type PlacementFile = { readonly chips: number; readonly stages: readonly PlacedStage[] };
 
@@ -16,7 +17,13 @@ export type PlacementText = {
   readonly model: string;
   readonly target: string;
   readonly chips: number;
-  readonly stages: readonly (ExportedStage & { readonly cycles: number; readonly weightBytes: number })[];
+  /** Layers, cycles and bytes are for people; negative layers stand for none. */
+  readonly stages: readonly (PlacedStage & {
+    readonly firstLayer: number;
+    readonly lastLayer: number;
+    readonly cycles: number;
+    readonly weightBytes: number;
+  })[];
 };
 
 /** One line for each stage, so that a text editor and a diff show what moved. */
