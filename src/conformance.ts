@@ -4,8 +4,7 @@ import { textBytesOf } from "../backends/encode/queues.ts";
 import type { HostTensor } from "../backends/interp/host.ts";
 import { interpret } from "../backends/interp/interpret.ts";
 import type { Diagnostic } from "../ir/diag/diagnostic.ts";
-import { dtypes } from "../ir/dtype.ts";
-import { bigintsOf, bytesOf, is64Bit, numbersOf, type TensorValue, valueFromBytes } from "../ir/graph/values.ts";
+import { bytesOf, type TensorValue, valueFromBytes } from "../ir/graph/values.ts";
 import type { Program } from "../ir/machine/program.ts";
 import type { Target, TopologySpec } from "../ir/target/target.ts";
 import { compileGraph } from "../passes/compile/compile.ts";
@@ -22,23 +21,14 @@ import {
   type UsedOperator,
   valuesFor,
 } from "./onnx/case-files.ts";
-
-/** Floats: |found - expected| <= absolute + relative |expected| + ofScale max |expected|. All else exactly. */
-export interface Tolerance {
-  readonly relative: number;
-  readonly absolute: number;
-  readonly ofScale?: number;
-}
-
-/** What the public runner of the backend suite uses. */
-export const suiteTolerance: Tolerance = { relative: 1e-3, absolute: 1e-7 };
+import { type CaseNumerics, type CompareRule, difference, productsInChain, toleranceFor } from "./tolerance.ts";
 
 export interface CaseOptions {
   readonly target: Target;
   readonly topology?: TopologySpec;
   readonly precision: "fp16" | "fp32";
   readonly chips: number | "auto";
-  readonly tolerance: Tolerance;
+  readonly rule: CompareRule;
   readonly allowNarrowing?: boolean;
 }
 
@@ -71,34 +61,6 @@ function refused(diagnostics: readonly Diagnostic[]): Outcome {
 
 const failed = (reason: string): Outcome => ({ status: "failed", reason });
 
-/** Where two tensors differ, or undefined. */
-export function difference(found: TensorValue, expected: TensorValue, tolerance: Tolerance): string | undefined {
-  const type = ({ dtype, shape }: TensorValue): string => `${dtype}[${shape.join()}]`;
-  if (type(found) !== type(expected)) return `is ${type(found)}, expected ${type(expected)}`;
-  if (is64Bit(expected.dtype)) {
-    const [a, b] = [bigintsOf(found), bigintsOf(expected)];
-    for (let i = 0; i < b.length; i++) if (a[i] !== b[i]) return `element ${i} is ${a[i]}, expected ${b[i]}`;
-    return undefined;
-  }
-  const [a, b] = [numbersOf(found), numbersOf(expected)];
-  const isFloat = dtypes[expected.dtype].kind === "float";
-  let scale = 0;
-  if (tolerance.ofScale !== undefined) {
-    for (let i = 0; i < b.length; i++) {
-      const size = Math.abs(b[i] ?? 0);
-      if (size > scale && size < Number.POSITIVE_INFINITY) scale = size;
-    }
-  }
-  const allowed = tolerance.absolute + (tolerance.ofScale ?? 0) * scale;
-  for (let i = 0; i < b.length; i++) {
-    const [x, y] = [a[i] ?? Number.NaN, b[i] ?? Number.NaN];
-    if (x === y || (Number.isNaN(x) && Number.isNaN(y))) continue;
-    const isNear = isFloat && Number.isFinite(y) && Math.abs(x - y) <= allowed + tolerance.relative * Math.abs(y);
-    if (!isNear) return `element ${i} is ${x}, expected ${y}`;
-  }
-  return undefined;
-}
-
 const hostTensor = (value: TensorValue): HostTensor => ({
   dtype: value.dtype,
   shape: value.shape,
@@ -110,7 +72,8 @@ function runProgram(
   program: Program,
   values: ReadonlyMap<string, TensorValue>,
   expected: readonly CaseTensor[],
-  tolerance: Tolerance,
+  rule: CompareRule,
+  numerics: CaseNumerics,
 ): Outcome {
   for (const { name, violations } of verifyProgram(program).invariants) {
     const [first] = violations;
@@ -126,6 +89,7 @@ function runProgram(
     const key = names.includes(name) ? name : (names[i] ?? "");
     const found = ran.outputs.get(key);
     if (found === undefined) return failed(`there is no output '${key}'`);
+    const tolerance = toleranceFor(rule, value.dtype, numerics);
     const text = difference(valueFromBytes(found.dtype, found.shape, found.bytes), value, tolerance);
     if (text !== undefined) return failed(`output '${key}': ${text}`);
   }
@@ -156,7 +120,8 @@ function runDataSet(folder: string, inputs: readonly string[], set: DataSet, opt
   });
   if (!compiled.ok) return { ...refused(compiled.diagnostics), fixed, cycles: 0 };
   const { program } = compiled.value;
-  const outcome = runProgram(program, valuesFor(graph, values), set.outputs, options.tolerance);
+  const numerics = { precision: options.precision, productsInChain: productsInChain(core.value) };
+  const outcome = runProgram(program, valuesFor(graph, values), set.outputs, options.rule, numerics);
   return { ...outcome, fixed, cycles: program.latencyCycles };
 }
 

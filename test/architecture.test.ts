@@ -34,6 +34,7 @@ const srcParts = [
   "src/render",
   "src/report",
   "src/targets",
+  "src/tolerance",
   "src/version",
 ];
 
@@ -46,6 +47,7 @@ const conformanceParts = [
   "src/onnx",
   "src/report",
   "src/targets",
+  "src/tolerance",
 ];
 
 const allowed: Readonly<Record<string, Row>> = {
@@ -85,6 +87,7 @@ const allowed: Readonly<Record<string, Row>> = {
     imports: ["ir/diag"],
     packages: ["node:fs", "node:path"],
   },
+  "src/tolerance": { why: "when outputs of recorded cases agree", imports: ["ir/dtype", "ir/graph"] },
   "src/render": { why: "the one renderer of diagnostics", imports: ["ir/diag"] },
   "src/version": { why: "a fact", imports: [] },
   "src/targets": { why: "the presets", imports: [...irParts] },

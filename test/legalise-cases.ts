@@ -2,7 +2,6 @@
 import { evaluateGraph } from "../ir/graph/evaluate-graph.ts";
 import { verifyGraph } from "../ir/graph/verify.ts";
 import { legalise } from "../passes/legalise/legalise.ts";
-import { difference, type Tolerance } from "../src/conformance.ts";
 import {
   bindInputs,
   type DataSet,
@@ -12,6 +11,7 @@ import {
   readDataSets,
   valuesFor,
 } from "../src/onnx/case-files.ts";
+import { difference, type Tolerance } from "../src/tolerance.ts";
 
 function evaluateSet(folder: string, names: readonly string[], set: DataSet, tolerance: Tolerance): string {
   const values = bindInputs(names, set.inputs);

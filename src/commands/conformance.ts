@@ -1,28 +1,25 @@
 // `lpuc conformance`: folders of the ONNX backend tests the whole way, compared at the suite's own tolerance.
 import { diagnostic } from "../../ir/diag/codes.ts";
 import { fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
-import {
-  type CaseOptions,
-  type CaseResult,
-  conformanceReport,
-  suiteTolerance,
-  type Tolerance,
-} from "../conformance.ts";
+import { type CaseOptions, type CaseResult, conformanceReport } from "../conformance.ts";
 import { knownResults, resultLine, runCases } from "../conformance-run.ts";
 import { isFile, readFileBytes, writeFileAtomic } from "../io.ts";
 import { findCases } from "../onnx/case-files.ts";
 import { columns } from "../report/table.ts";
+import { type CompareRule, comparedTo, suiteRule } from "../tolerance.ts";
 import { modelOptions } from "./model-options.ts";
 import { badOption, type Outcome, optionValue, progress, type Session, wholeOption } from "./session.ts";
 
-function toleranceOf(session: Session): Result<Tolerance> {
+function ruleOf(session: Session): Result<CompareRule> {
+  const given = optionValue(session, "compareTo") ?? suiteRule.to;
+  const to = comparedTo.find((name) => name === given) ?? suiteRule.to;
   const text = optionValue(session, "caseTolerance");
-  if (text === undefined) return ok(suiteTolerance);
+  if (text === undefined) return ok({ ...suiteRule, to });
   const relative = Number(text);
   if (text.trim() === "" || !(relative >= 0) || !Number.isFinite(relative)) {
     return fail(badOption("caseTolerance", `'${text}' is not a number from 0 on`));
   }
-  return ok({ ...suiteTolerance, relative });
+  return ok({ to, relative });
 }
 
 interface Journal {
@@ -46,10 +43,10 @@ function openJournal(file: string | undefined): Result<Journal> {
 
 export async function conformanceCommand(session: Session): Promise<Result<Outcome>> {
   const options = modelOptions(session, "fp32");
-  const tolerance = toleranceOf(session);
+  const rule = ruleOf(session);
   const jobs = wholeOption(session, "jobs", 1);
   if (!options.ok) return options;
-  if (!tolerance.ok) return tolerance;
+  if (!rule.ok) return rule;
   if (!jobs.ok) return jobs;
   const cases = findCases(session.operands);
   if (!cases.ok) return cases;
@@ -63,7 +60,7 @@ export async function conformanceCommand(session: Session): Promise<Result<Outco
     ...(topology === undefined ? {} : { topology }),
     precision,
     chips,
-    tolerance: tolerance.value,
+    rule: rule.value,
     allowNarrowing,
   };
   const journal = openJournal(optionValue(session, "resume"));
@@ -90,7 +87,7 @@ export async function conformanceCommand(session: Session): Promise<Result<Outco
   const counts = `${passed.length} passed, ${failed.length} failed, ${unsupported.length} unsupported`;
   const problem = diagnostic("LPU6003", `${failed.length} of ${results.length} cases fail`);
   return ok({
-    json: { target: target.name, precision, ...report },
+    json: { target: target.name, precision, compared: rule.value, ...report },
     text: `${[...list, counts].join("\n\n")}\n`,
     problems: failed.length === 0 ? [] : [problem],
   });

@@ -101,7 +101,14 @@ export const optionRows = {
   },
   caseTolerance: {
     flags: "--tolerance <x>",
-    summary: "largest relative difference that still agrees (default 1e-3; 1e-7 absolute in any case)",
+    summary:
+      "largest relative difference that still agrees (default 1e-3; 1e-7 absolute in any case; fp16 adds its roundings)",
+  },
+  compareTo: {
+    flags: "--relative-to <what>",
+    summary:
+      "compare with each element, as the backend suite does, or with the output's largest magnitude (default element)",
+    values: ["element", "scale"],
   },
   resume: {
     flags: "--resume <file>",

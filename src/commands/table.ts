@@ -85,7 +85,7 @@ export const commandRows: readonly CommandRow[] = [
     name: "conformance",
     operands: "<dir...>",
     summary: "run folders of the ONNX backend tests: compile, verify, execute, compare",
-    options: ["caseTolerance", "resume", ...compilingMany],
+    options: ["caseTolerance", "compareTo", "resume", ...compilingMany],
     run: conformanceCommand,
   },
   {

@@ -1,17 +1,16 @@
 // `npm run docs:conformance -- NODE-CASES GRAPHS`: runs the public test folders and writes docs/conformance.md.
 import { availableParallelism } from "node:os";
 import { exitCodeOf } from "../../ir/diag/codes.ts";
-import { type CaseOptions, suiteTolerance, type Tolerance } from "../conformance.ts";
+import type { CaseOptions } from "../conformance.ts";
 import { runCases } from "../conformance-run.ts";
 import { writeFileAtomic, writeStderr } from "../io.ts";
 import { findCases } from "../onnx/case-files.ts";
 import { renderDiagnostics } from "../render.ts";
 import { defaultTargetName, presetTarget } from "../targets/presets.ts";
+import { type CompareRule, graphRule, suiteRule } from "../tolerance.ts";
 import { conformancePage, type Suite } from "./conformance-page.ts";
 
-const graphTolerance: Tolerance = { relative: 0, absolute: 1e-6, ofScale: 1e-3 };
-
-async function runSuite(folder: string, title: string, about: string, tolerance: Tolerance): Promise<Suite> {
+async function runSuite(folder: string, title: string, about: string, rule: CompareRule): Promise<Suite> {
   const target = presetTarget(defaultTargetName);
   const cases = findCases([folder]);
   if (!cases.ok || target === undefined) {
@@ -19,7 +18,7 @@ async function runSuite(folder: string, title: string, about: string, tolerance:
     process.exitCode = cases.ok ? 70 : exitCodeOf(cases.diagnostics);
     return { title, about, results: [] };
   }
-  const options: CaseOptions = { target, precision: "fp32", chips: 1, tolerance };
+  const options: CaseOptions = { target, precision: "fp32", chips: "auto", rule };
   const onResult = (
     _folder: string,
     { name, status, reason }: { name: string; status: string; reason: string },
@@ -36,13 +35,13 @@ const suites = [
     nodeCases,
     "Node tests",
     "About half of the ONNX backend suite for the operators of transformers, at the suite's own tolerance: 1e-3 relative, 1e-7 absolute.",
-    suiteTolerance,
+    suiteRule,
   ),
   await runSuite(
     graphs,
     "Graphs of real exporters",
     "Recorded with onnxruntime. Compared within 1e-3 of the largest magnitude of each output, integers exactly.",
-    graphTolerance,
+    graphRule,
   ),
 ];
 const page = conformancePage(defaultTargetName, "fp32", suites);
