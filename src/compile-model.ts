@@ -3,9 +3,10 @@ import { textBytesOf } from "../backends/encode/queues.ts";
 import type { Result } from "../ir/diag/diagnostic.ts";
 import type { Graph } from "../ir/graph/graph.ts";
 import type { Target, TopologySpec } from "../ir/target/target.ts";
-import { type Compiled, compileGraph } from "../passes/compile/compile.ts";
+import { type Compiled, compileGraph, type Made, stopped } from "../passes/compile/compile.ts";
 import { graphDemand } from "../passes/compile/demand.ts";
 import type { OtherDemand } from "../passes/compile/does-not-fit.ts";
+import type { PassName } from "../passes/compile/pass-names.ts";
 import type { PlacementRequest } from "../passes/compile/placement.ts";
 import { legalise } from "../passes/legalise/legalise.ts";
 import { openByteSource } from "./io.ts";
@@ -24,8 +25,14 @@ export interface ModelOptions {
   readonly placement?: PlacementRequest;
   /** How long to search for a short schedule; 1 is usual, 0 takes the first. */
   readonly effort?: number;
-  readonly onStage?: (name: string) => void;
+  /** Without repetition the whole model is one block. */
+  readonly repeats?: boolean;
+  readonly onStage?: (name: PassName | "levers") => void;
+  /** Told what each pass made; false ends the compilation there (`isStopped`). */
+  readonly onMade?: (made: ModelMade) => boolean;
 }
+
+export type ModelMade = { readonly pass: "import" | "legalise"; readonly graph: Graph } | Made;
 
 export interface CompiledModel extends Compiled {
   readonly imported: ImportedModel;
@@ -45,18 +52,22 @@ export function compileModel(path: string, options: ModelOptions): Result<Compil
   options.onStage?.("import");
   const imported = importFile(path, options);
   if (!imported.ok) return imported;
+  if (options.onMade?.({ pass: "import", graph: imported.value.graph }) === false) return stopped;
   options.onStage?.("legalise");
   const legal = legalise(imported.value.graph, {
     precision: options.precision,
     ...(options.allowNarrowing === undefined ? {} : { allowNarrowing: options.allowNarrowing }),
   });
   if (!legal.ok) return legal;
+  if (options.onMade?.({ pass: "legalise", graph: legal.value }) === false) return stopped;
   const { target } = options;
   const compiled = compileGraph(legal.value, target, {
     chips: options.chips,
     ...(options.topology === undefined ? {} : { topology: options.topology }),
     ...(options.onStage === undefined ? {} : { onStage: options.onStage }),
+    ...(options.onMade === undefined ? {} : { onMade: options.onMade }),
     ...(options.effort === undefined ? {} : { effort: options.effort }),
+    ...(options.repeats === undefined ? {} : { repeats: options.repeats }),
     ...(options.placement === undefined ? {} : { placement: options.placement }),
     otherDemands: () => shorterDemands(path, options),
     modelName: imported.value.graph.name,

@@ -141,8 +141,17 @@ export function writeFileAtomic(path: string, chunks: Iterable<Uint8Array>): Res
     renameSync(temporary, path);
     return ok({ byteLength });
   } catch (error) {
-    rmSync(temporary, { force: true });
+    discard(temporary);
     return fail(fileProblem(CANNOT_WRITE, "write", path, error));
+  }
+}
+
+/** What cannot be removed was not made: its folder is no folder, or may not be written. */
+function discard(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    return;
   }
 }
 

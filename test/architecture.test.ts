@@ -28,9 +28,11 @@ const passParts = [
 const backendParts = ["backends/check", "backends/encode", "backends/interp"];
 const srcParts = [
   "src/compile-model",
+  "src/dump",
   "src/formats",
   "src/io",
   "src/onnx",
+  "src/pipeline",
   "src/render",
   "src/report",
   "src/targets",
@@ -102,6 +104,11 @@ const allowed: Readonly<Record<string, Row>> = {
     imports: [...irParts, "passes/alloc", "passes/partition", "passes/route", "backends/interp"],
   },
   "src/report": { why: "figures and texts from programs", imports: [...irParts, "backends/encode", "backends/interp"] },
+  "src/pipeline": { why: "pipelines as text", imports: ["ir/diag", "passes/compile"] },
+  "src/dump": {
+    why: "what each pass made, as text",
+    imports: [...irParts, ...passParts, "backends/encode", "src/compile-model"],
+  },
   "src/docs": {
     why: "pages from tables",
     imports: [

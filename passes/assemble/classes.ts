@@ -103,17 +103,24 @@ function pinBorders(
   return pinned;
 }
 
-/** Compiles the classes of a chain. */
-export function compileBlocks(
-  graph: Graph,
-  chain: BlockChain,
-  target: Target,
-  options: ScheduleOptions,
-): CompiledBlocks {
+/** A class with kernels and no cycles yet. */
+export interface LoweredClass {
+  readonly first: Block;
+  readonly lowered: LoweredBlock;
+  readonly pinned: ReadonlyMap<string, Location>;
+}
+
+export interface LoweredBlocks {
+  readonly classes: readonly LoweredClass[];
+  readonly classOf: readonly number[];
+}
+
+/** Lowers the first block of every class of a chain. */
+export function lowerBlocks(graph: Graph, chain: BlockChain, target: Target): LoweredBlocks {
   const ordinals = borderOrdinals(graph, chain);
   const graphInputs = new Set(graph.inputs.map((input) => input.tensor));
   const known = new Map<string, number>();
-  const classes: BlockClass[] = [];
+  const classes: LoweredClass[] = [];
   const classOf = chain.blocks.map((block) => {
     const places = [...block.inputs, ...block.outputs].map((id) => ordinals.get(id)).join();
     const key = `${block.form}|${places}`;
@@ -121,17 +128,20 @@ export function compileBlocks(
     if (before !== undefined) return before;
     const inputs = block.inputs.map((tensor) => ({ tensor, mayBeF16: graphInputs.has(tensor) }));
     const lowered = lowerBlock(graph, { nodes: block.nodes, inputs, outputs: block.outputs }, target);
-    const schedule = scheduleBlock(target, lowered, pinBorders(target, lowered, ordinals), options);
     const index = classes.length;
-    classes.push({
-      index,
-      first: block,
-      lowered,
-      schedule,
-      cycles: schedule.state.end + columnCount(target) + target.mem.latency.write,
-    });
+    classes.push({ first: block, lowered, pinned: pinBorders(target, lowered, ordinals) });
     known.set(key, index);
     return index;
   });
   return { classes, classOf };
+}
+
+/** Schedules every class. */
+export function scheduleBlocks(blocks: LoweredBlocks, target: Target, options: ScheduleOptions): CompiledBlocks {
+  const classes = blocks.classes.map(({ first, lowered, pinned }, index): BlockClass => {
+    const schedule = scheduleBlock(target, lowered, pinned, options);
+    const cycles = schedule.state.end + columnCount(target) + target.mem.latency.write;
+    return { index, first, lowered, schedule, cycles };
+  });
+  return { classes, classOf: blocks.classOf };
 }

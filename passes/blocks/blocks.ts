@@ -94,14 +94,17 @@ function scalarText(graph: Graph, id: TensorId): string {
   return `const:${Array.from(tensor.data.read()).join()}`;
 }
 
-/** `cuts` are places in the chain's order where a block must start, besides the borders of repeated layers. */
-export function findBlocks(graph: Graph, cuts: readonly number[] = []): BlockChain {
+/** `cuts` are places in the chain's order where a block must start, besides the borders of repeated layers; without `repeats` no
+ * layers are looked for. */
+export function findBlocks(graph: Graph, cuts: readonly number[] = [], repeats = true): BlockChain {
   const roots = findRoots(graph);
   const nodes = hoistPreparation(graph, roots);
-  const period = findPeriod(
-    nodes.map((node) => nodeSignature(graph, node, roots)),
-    (cut) => crossingCount(graph, nodes, roots, cut),
-  );
+  const period = repeats
+    ? findPeriod(
+        nodes.map((node) => nodeSignature(graph, node, roots)),
+        (cut) => crossingCount(graph, nodes, roots, cut),
+      )
+    : undefined;
   const layers: Range[] = [];
   if (period === undefined) layers.push({ from: 0, to: nodes.length });
   else {

@@ -6,6 +6,7 @@ import { importFile } from "../compile-model.ts";
 import { operatorCounts, requirementsOf } from "../report/requirements.ts";
 import { bytes, columns, fields, grouped } from "../report/table.ts";
 import { modelOptions } from "./model-options.ts";
+import { observerOf, stoppedOutcome } from "./pipeline-options.ts";
 import { endStage, isSet, type Outcome, operand, type Session, stage, warn } from "./session.ts";
 
 const ports = (
@@ -19,7 +20,11 @@ const portText = (list: ReturnType<typeof ports>): string =>
 
 export function checkCommand(session: Session): Result<Outcome> {
   const options = modelOptions(session);
-  if (!options.ok) return options;
+  const observer = observerOf(session, "legalise");
+  if (!options.ok || !observer.ok) {
+    return { ok: false, diagnostics: [options, observer].flatMap((part) => (part.ok ? [] : part.diagnostics)) };
+  }
+  const { onMade } = observer.value.options;
   const path = operand(session, 0);
   stage(session, "import");
   const imported = importFile(path, options.value);
@@ -27,10 +32,14 @@ export function checkCommand(session: Session): Result<Outcome> {
   const { graph, producer, opsets, warnings } = imported.value;
   warn(session, warnings);
   const { target, precision } = options.value;
+  if (onMade?.({ pass: "import", graph }) === false) return stoppedOutcome(session, observer.value);
   stage(session, "legalise");
   const core = legalise(graph, { precision, allowNarrowing: isSet(session, "allowNarrowing") });
   endStage(session);
   if (!core.ok) return core;
+  onMade?.({ pass: "legalise", graph: core.value });
+  const { problems, dumps } = observer.value;
+  if (problems.length > 0) return { ok: false, diagnostics: problems };
   const needs = requirementsOf(core.value, target, precision);
   const operators = operatorCounts(graph);
   const [inputs, outputs] = [ports(graph, graph.inputs), ports(graph, graph.outputs)];
@@ -68,7 +77,8 @@ export function checkCommand(session: Session): Result<Outcome> {
       operators,
       ...needs,
       warnings,
+      dumps,
     },
-    text: `${summary}\n\n${table}\n\nevery operator is supported\n`,
+    text: `${[summary, table, "every operator is supported", ...(dumps.length === 0 ? [] : [dumps.join("\n")])].join("\n\n")}\n`,
   });
 }

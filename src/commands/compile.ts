@@ -1,11 +1,13 @@
 // `lpuc compile`: the whole pipeline, a program file and its summary.
 import { ok, type Result } from "../../ir/diag/diagnostic.ts";
+import { isStopped } from "../../passes/compile/compile.ts";
 import { compileModel } from "../compile-model.ts";
 import { programReport } from "../report/program-report.ts";
 import { linkTable, programLines, sramTable, stageTable } from "../report/program-text.ts";
 import { bytes, columns, seconds } from "../report/table.ts";
 import { assertionsOf, failedAssertions } from "./asserts.ts";
 import { modelOptions } from "./model-options.ts";
+import { observerOf, stoppedOutcome } from "./pipeline-options.ts";
 import { emitPlacement } from "./placement-options.ts";
 import { programName, writeProgram } from "./program-file.ts";
 import {
@@ -30,12 +32,15 @@ export const timesTable = (session: Session): string =>
 export function compileCommand(session: Session): Result<Outcome> {
   const options = modelOptions(session);
   const assertions = assertionsOf(session);
-  if (!options.ok || !assertions.ok) {
-    return { ok: false, diagnostics: [options, assertions].flatMap((part) => (part.ok ? [] : part.diagnostics)) };
+  const observer = observerOf(session, "encode");
+  if (!options.ok || !assertions.ok || !observer.ok) {
+    const parts = [options, assertions, observer];
+    return { ok: false, diagnostics: parts.flatMap((part) => (part.ok ? [] : part.diagnostics)) };
   }
   const path = operand(session, 0);
-  const compiled = compileModel(path, options.value);
+  const compiled = compileModel(path, { ...options.value, ...observer.value.options });
   endStage(session);
+  if (isStopped(compiled)) return stoppedOutcome(session, observer.value);
   if (!compiled.ok) return compiled;
   warn(session, compiled.value.imported.warnings);
   const placed = emitPlacement(session, compiled.value);
@@ -54,11 +59,12 @@ export function compileCommand(session: Session): Result<Outcome> {
     sramTable(report),
     linkTable(report),
     ...(isSet(session, "timePasses") ? [timesTable(session)] : []),
+    ...(observer.value.dumps.length === 0 ? [] : [observer.value.dumps.join("\n")]),
     ...(placed.value === undefined ? [] : [`${placed.value}: the placement`]),
     `${file}: ${bytes(programBytes)}, sha256 ${programSha256}`,
   ];
   return ok({
-    json: { ...figures, model: path, passes: stageTimes(session), programSha256, file },
+    json: { ...figures, model: path, passes: stageTimes(session), programSha256, file, dumps: observer.value.dumps },
     text: `${text.join("\n\n")}\n`,
     problems: failedAssertions(assertions.value, figures),
   });

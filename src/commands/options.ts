@@ -71,9 +71,12 @@ export const optionRows = {
     refused: { allBut: ["1"], why: "programs run one inference at a time" },
   },
   shapesOnly: { flags: "--shapes-only", summary: "schedule without weights", refused: true },
-  pipeline: { flags: "--pipeline <text>", summary: "passes to run", refused: true },
-  dumpIr: { flags: "--dump-ir <pass|all>", summary: "write the graph after a pass", refused: true },
-  stopAfter: { flags: "--stop-after <pass>", summary: "end after a pass", refused: true },
+  pipeline: {
+    flags: "--pipeline <text>",
+    summary: "passes to run, with settings, such as 'import,legalise,blocks,lower,schedule{effort=4}'; docs/passes.md",
+  },
+  dumpIr: { flags: "--dump-ir <pass|all>", summary: "write what a pass made to PROGRAM.ir/N.PASS.lpir" },
+  stopAfter: { flags: "--stop-after <pass>", summary: "end after a pass; no program is written" },
   // Running.
   interpreter: {
     flags: "--interpreter <which>",
@@ -191,7 +194,19 @@ export const compiling = [
 
 /** Compiling without what belongs to one model. */
 export const compilingMany = compiling.filter(
-  (name) => !["dim", "shape", "assert", "timePasses", "pin", "cutAfter", "placement"].includes(name),
+  (name) =>
+    ![
+      "dim",
+      "shape",
+      "assert",
+      "timePasses",
+      "pin",
+      "cutAfter",
+      "placement",
+      "pipeline",
+      "dumpIr",
+      "stopAfter",
+    ].includes(name),
 );
 
 /** The name commander stores an option under: its long flag in camel case. */

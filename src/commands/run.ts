@@ -7,7 +7,7 @@ import { diagnostic } from "../../ir/diag/codes.ts";
 import { type Diagnostic, fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
 import { didYouMean } from "../../ir/diag/suggest.ts";
 import type { Program } from "../../ir/machine/program.ts";
-import { compileModel } from "../compile-model.ts";
+import { compileModel, type ModelMade } from "../compile-model.ts";
 import { openByteSource } from "../io.ts";
 import { readModel } from "../onnx/reader.ts";
 import { type Comparison, compareTensors, isNear, shapeAndType } from "../report/compare.ts";
@@ -18,6 +18,7 @@ import { assertionsOf, failedAssertions } from "./asserts.ts";
 import { timesTable } from "./compile.ts";
 import { modelOptions } from "./model-options.ts";
 import { runOnnxruntime } from "./onnxruntime.ts";
+import { observerOf } from "./pipeline-options.ts";
 import { openProgram } from "./program-file.ts";
 import {
   badOption,
@@ -55,6 +56,9 @@ const compileOnly = [
   "parallel",
   "tensorParallel",
   "inFlight",
+  "pipeline",
+  "dumpIr",
+  "stopAfter",
 ] as const;
 
 /** Does the file start as a program does? Anything else is taken as a model. */
@@ -91,10 +95,20 @@ function givenInputs(session: Session, names: readonly string[]): Result<Tensors
 /** The model compiled; symbolic dimensions take the sizes of the inputs given. */
 function compiledProgram(session: Session, path: string, inputs: Tensors): Result<Program> {
   const options = modelOptions(session);
-  if (!options.ok) return options;
+  const observer = observerOf(session, "encode");
+  if (!options.ok || !observer.ok) {
+    return { ok: false, diagnostics: [options, observer].flatMap((part) => (part.ok ? [] : part.diagnostics)) };
+  }
+  if (observer.value.last !== "encode" && observer.value.last !== "assemble") {
+    const option = isSet(session, "stopAfter") ? "stopAfter" : "pipeline";
+    return fail(badOption(option, `the pipeline ends after ${observer.value.last}, before there is a program to run`));
+  }
+  const { onMade, ...settings } = observer.value.options;
+  const follow = (made: ModelMade): boolean => onMade?.(made) !== false || made.pass === "assemble";
   const shapes = new Map([...[...inputs].map(([name, { shape }]) => [name, shape] as const), ...options.value.shapes]);
-  const compiled = compileModel(path, { ...options.value, shapes });
+  const compiled = compileModel(path, { ...options.value, ...settings, onMade: follow, shapes });
   endStage(session);
+  if (observer.value.problems.length > 0) return { ok: false, diagnostics: observer.value.problems };
   if (!compiled.ok) return compiled;
   warn(session, compiled.value.imported.warnings);
   return ok(compiled.value.program);

@@ -22,7 +22,7 @@ export interface Session {
 }
 
 export interface Outcome {
-  /** Fields of the JSON document but for `schema`. */
+  /** Fields of the JSON document; `schema` only where it is not the command's own. */
   readonly json: Readonly<Record<string, unknown>>;
   /** The whole document instead, for one too long to be held. */
   readonly document?: Iterable<string>;

@@ -1,9 +1,11 @@
 // docs/passes.md from the table of stages: what the compiler does, in the order it does it.
+import type { PassName } from "../../passes/compile/pass-names.ts";
+import { passText } from "../pipeline.ts";
 import { code, page, table } from "./markdown.ts";
 
 export interface StageRow {
   /** As --time-passes and `passes` of `compile --json` name it. */
-  readonly name: string;
+  readonly name: PassName;
   readonly folders: readonly string[];
   readonly takes: string;
   readonly gives: string;
@@ -39,13 +41,21 @@ export const stageRows: readonly StageRow[] = [
       "Finds the period with which a transformer repeats itself and cuts the graph there. Blocks that are equal but for their weights are one class and are compiled once.",
   },
   {
-    name: "lower+schedule",
-    folders: ["passes/lower", "passes/schedule"],
-    takes: "the block classes",
+    name: "lower",
+    folders: ["passes/lower"],
+    takes: "the first block of every class",
+    gives: "kernels on virtual tensors with layouts",
+    summary:
+      "Chooses where each tensor's dimensions run (lanes or time) and turns core operations into kernels: streams of vectors from memory through the units and back.",
+  },
+  {
+    name: "schedule",
+    folders: ["passes/schedule"],
+    takes: "the kernels of every class",
     gives: "bursts with issue cycles, streams and slices; cycles of every class",
     summary:
-      "Chooses where each tensor's dimensions run (lanes or time), turns core operations into kernels on virtual tensors, and places each kernel as one rigid template " +
-      "against the reservations of queues, ports, banks, streams, matrix planes and accumulators.",
+      "Places each task as one rigid template against the reservations of queues, ports, banks, streams, matrix planes and accumulators. Several orders and settings are " +
+      "tried within a budget of placed bursts, and the shortest schedule is kept. Where weights do not fit in columns of their own, all is scheduled once more with weights everywhere.",
   },
   {
     name: "partition",
@@ -87,5 +97,8 @@ export function passesPage(): string {
       stageRows.map(({ name, gives }) => [code(name), gives]),
     ),
     ...sections,
+    "## Pipelines as text",
+    `\`--pipeline\` takes the passes in this order, separated by commas, each with its settings in braces: ${stageRows.map(({ name }) => code(passText(name))).join(", ")}. A pipeline may end early. ` +
+      "`--stop-after PASS` ends it too. `--dump-ir PASS|all` writes what a pass made as `PROGRAM.ir/N.PASS.lpir`, N counting the passes as they ran; weights and images are left out.",
   );
 }
