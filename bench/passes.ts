@@ -209,7 +209,8 @@ function tensorParallelChain(chips: number): ChainProblem {
   const layers = Array.from({ length: 120 }, (_, i): ChainLayer => {
     const cycles = 40_000 + (i % 7) * 900;
     const costs = degrees.map((degree) => ({
-      computeCycles: Math.ceil(cycles / degree) + (degree === 1 ? 0 : 700 + 300 * degree),
+      computeCycles: Math.ceil(cycles / degree),
+      collectiveCycles: degree === 1 ? 0 : 700 + 300 * degree,
       weightBytes: Math.ceil(400e6 / degree),
       stateBytes: Math.ceil(8e6 / degree),
       activationBytes: 4e6,

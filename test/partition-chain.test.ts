@@ -3,14 +3,9 @@ import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { checkChain } from "../passes/partition/check.ts";
-import {
-  type ChainProblem,
-  type ChainSolution,
-  parseChainProblem,
-  plainChain,
-  printChainProblem,
-  verifyChainProblem,
-} from "../passes/partition/problem.ts";
+import { isPositional } from "../passes/partition/positions.ts";
+import { type ChainProblem, type ChainSolution, plainChain, verifyChainProblem } from "../passes/partition/problem.ts";
+import { parseChainProblem, printChainProblem } from "../passes/partition/problem-text.ts";
 import { chipTable, fewestChips, solveChain } from "../passes/partition/solve.ts";
 import { integerOptimum } from "./integer-program.ts";
 import { sharedData } from "./shared-data.ts";
@@ -18,6 +13,7 @@ import { sharedData } from "./shared-data.ts";
 const small = fc.integer({ min: 0, max: 12 });
 const costs = fc.record({
   computeCycles: small,
+  collectiveCycles: small,
   weightBytes: small,
   stateBytes: small,
   activationBytes: small,
@@ -29,11 +25,13 @@ const costs = fc.record({
 const problems: fc.Arbitrary<ChainProblem> = fc
   .record({
     layerCount: fc.integer({ min: 1, max: 6 }),
-    degrees: fc.constantFrom([1], [1, 2], [1, 2, 4], [2, 3]),
+    degrees: fc.constantFrom([1], [1, 2], [1, 2, 4], [2, 3], [1, 2, 2]),
     chips: fc.integer({ min: 1, max: 6 }),
     capacityBytes: fc.integer({ min: 15, max: 60 }),
     transfer: fc.constantFrom("overlapped" as const, "serial" as const),
     constrained: fc.boolean(),
+    isUneven: fc.boolean(),
+    chipsPerNode: fc.constantFrom(undefined, undefined, 2, 3, 4),
   })
   .chain((shape) =>
     fc.record({
@@ -53,6 +51,15 @@ const problems: fc.Arbitrary<ChainProblem> = fc
       pins: fc.array(fc.record({ layer: fc.nat(shape.layerCount - 1), chip: fc.nat(shape.chips - 1) }), {
         maxLength: shape.constrained ? 2 : 0,
       }),
+      ...(shape.isUneven && shape.chips > 1
+        ? {
+            borders: fc.array(fc.record({ busyFactor: fc.constantFrom(1, 1.5, 3), extraLatencyCycles: small }), {
+              minLength: shape.chips - 1,
+              maxLength: shape.chips - 1,
+            }),
+          }
+        : {}),
+      ...(shape.chipsPerNode === undefined ? {} : { chipsPerNode: fc.constant(shape.chipsPerNode) }),
     }),
   );
 
@@ -65,9 +72,12 @@ function exhaustive(problem: ChainProblem): readonly Best[] {
   const extend = (first: number, chip: number, interval: number, latency: number, chips: number) => {
     if (first === n) found.push({ interval, latency, chips });
     for (let start = chip; start < problem.chips && first < n; start++) {
-      if (problem.pins.length === 0 && start > chip) break;
+      if (!isPositional(problem) && start > chip) break;
       problem.degrees.forEach((degree, d) => {
         if (start + degree > problem.chips) return;
+        const nodes = [start, start + degree - 1].map((c) => Math.floor(c / (problem.chipsPerNode ?? 1000)));
+        if (degree > 1 && nodes[0] !== nodes[1]) return;
+        const slowness = (c: number) => problem.borders?.[c]?.busyFactor ?? 1;
         for (let end = first + 1; end <= n; end++) {
           const stage = problem.layers.slice(first, end).map((layer) => layer.costs[d]);
           if (problem.cutAfter.some((cut) => cut >= first && cut < end - 1)) continue;
@@ -80,11 +90,16 @@ function exhaustive(problem: ChainProblem): readonly Best[] {
             Math.max(...present.map((c) => c.activationBytes));
           if (bytes > problem.capacityBytes) continue;
           const compute = present.reduce((sum, c) => sum + c.computeCycles, 0);
-          const arrive = first === 0 ? 0 : (present[0]?.receiveBusyCycles ?? 0);
-          const leave = end === n ? 0 : (present.at(-1)?.sendBusyCycles ?? 0);
-          const load = problem.transfer === "serial" ? arrive + compute + leave : Math.max(arrive, compute, leave);
-          const wait = end === n ? 0 : (present.at(-1)?.sendLatencyCycles ?? 0);
-          extend(end, start + degree, Math.max(interval, load), latency + compute + wait, chips + degree);
+          const collective = present.reduce((sum, c) => sum + c.collectiveCycles, 0);
+          const last = start + degree - 1;
+          const arrive = first === 0 ? 0 : (present[0]?.receiveBusyCycles ?? 0) * slowness(start - 1);
+          const leave = end === n ? 0 : (present.at(-1)?.sendBusyCycles ?? 0) * slowness(last);
+          const parts = [arrive, compute, collective, leave];
+          const load = problem.transfer === "serial" ? parts.reduce((a, b) => a + b) : Math.max(...parts);
+          const extra = problem.borders?.[last]?.extraLatencyCycles ?? 0;
+          const wait = end === n ? 0 : (present.at(-1)?.sendLatencyCycles ?? 0) + extra;
+          const through = latency + compute + collective + wait;
+          extend(end, start + degree, Math.max(interval, load), through, chips + degree);
         }
       });
     }
@@ -114,7 +129,7 @@ describe("solveChain", () => {
         expect(checkChain(problem, solution)).toEqual([]);
         expect([solution.intervalCycles, solution.latencyCycles]).toEqual([byInterval?.interval, byInterval?.latency]);
         const same = all.filter((p) => p.interval === byInterval?.interval && p.latency === byInterval.latency);
-        if (problem.pins.length === 0) expect(solution.chipsUsed).toBe(Math.min(...same.map((p) => p.chips)));
+        if (!isPositional(problem)) expect(solution.chipsUsed).toBe(Math.min(...same.map((p) => p.chips)));
         const quick = solveChain(problem, "latency");
         if (quick.kind !== "solution") throw new Error("a partition exists");
         expect(checkChain(problem, quick)).toEqual([]);
@@ -130,6 +145,7 @@ describe("solveChain", () => {
     fc.assert(
       fc.property(problems, (problem) => {
         const solution = solveChain(problem);
+        if (problem.borders !== undefined) return;
         const needed = fewestChips(problem);
         if (typeof needed !== "number") {
           expect(solution.kind).toBe("infeasible");
@@ -177,6 +193,20 @@ describe("solveChain", () => {
     expect(solved).toBeGreaterThan(4);
   });
 
+  it("agrees with an integer program over stages of several variants", async () => {
+    const cases = fc.sample(problems, { seed: 25, numRuns: 60 }).filter((problem) => !isPositional(problem));
+    let solved = 0;
+    for (const problem of cases) {
+      const optimum = await integerOptimum(stageProgram(problem));
+      const solution = solveChain(problem);
+      expect(solution.kind === "solution").toBe(optimum !== undefined);
+      if (solution.kind !== "solution") continue;
+      solved++;
+      expect(solution.intervalCycles).toBeCloseTo(optimum ?? Number.NaN, 6);
+    }
+    expect(solved).toBeGreaterThan(5);
+  });
+
   it("gives the same answer for the same problem, and never a worse one with more chips or more memory", () => {
     fc.assert(
       fc.property(problems, (problem) => {
@@ -184,7 +214,11 @@ describe("solveChain", () => {
         expect(solveChain(problem)).toEqual(solution);
         if (solution.kind === "infeasible") return;
         for (const roomier of [
-          { ...problem, chips: problem.chips + 1 },
+          {
+            ...problem,
+            chips: problem.chips + 1,
+            ...(problem.borders && { borders: [...problem.borders, { busyFactor: 2, extraLatencyCycles: 1 }] }),
+          },
           { ...problem, capacityBytes: problem.capacityBytes + 7 },
         ]) {
           const other = solveChain(roomier);
@@ -221,9 +255,42 @@ function integerProgram(problem: ChainProblem): string {
   return `Minimize\n obj: t\nSubject To\n ${rows.join("\n ")}\nBinary\n ${names.join(" ")}\nEnd\n`;
 }
 
+/** z_a_b_d: layers a to b - 1 are a stage of variant d; the stages are a path from 0 to the number of layers. */
+function stageProgram(problem: ChainProblem): string {
+  const n = problem.layers.length;
+  const stages: { name: string; from: number; to: number; degree: number; load: number }[] = [];
+  problem.degrees.forEach((degree, d) => {
+    for (let from = 0; from < n; from++) {
+      for (let to = from + 1; to <= n; to++) {
+        const costs = problem.layers.slice(from, to).flatMap((layer) => layer.costs[d] ?? []);
+        const total = (read: (cost: (typeof costs)[number]) => number) => costs.reduce((sum, c) => sum + read(c), 0);
+        const bytes = total((c) => c.weightBytes + c.stateBytes) + Math.max(0, ...costs.map((c) => c.activationBytes));
+        const isCut = problem.cutAfter.some((layer) => layer >= from && layer < to - 1);
+        if (costs.length < to - from || bytes > problem.capacityBytes || isCut) continue;
+        const arrive = from === 0 ? 0 : (costs[0]?.receiveBusyCycles ?? 0);
+        const leave = to === n ? 0 : (costs.at(-1)?.sendBusyCycles ?? 0);
+        const parts = [total((c) => c.computeCycles), total((c) => c.collectiveCycles), arrive, leave];
+        const load = problem.transfer === "serial" ? parts.reduce((a, b) => a + b) : Math.max(...parts);
+        stages.push({ name: `z_${from}_${to}_${d}`, from, to, degree, load });
+      }
+    }
+  });
+  const sum = (list: typeof stages) => (list.length === 0 ? "0 t" : list.map(({ name }) => name).join(" + "));
+  const rows = [`start: ${sum(stages.filter(({ from }) => from === 0))} = 1`];
+  for (let at = 1; at < n; at++) {
+    const out = stages.filter(({ from }) => from === at).map(({ name }) => ` - ${name}`);
+    rows.push(`at_${at}: ${sum(stages.filter(({ to }) => to === at))}${out.join("")} = 0`);
+  }
+  rows.push(`chips: 0 t ${stages.map(({ degree, name }) => `+ ${degree} ${name}`).join(" ")} <= ${problem.chips}`);
+  for (const { name, load } of stages) rows.push(`load_${name}: t - ${load} ${name} >= 0`);
+  const binaries = stages.length === 0 ? "" : `Binary\n ${stages.map(({ name }) => name).join(" ")}\n`;
+  return `Minimize\n obj: t\nSubject To\n ${rows.join("\n ")}\n${binaries}End\n`;
+}
+
 describe("checkChain", () => {
   const cost = (cycles: number, bytes: number) => ({
     computeCycles: cycles,
+    collectiveCycles: 1,
     weightBytes: bytes,
     stateBytes: 1,
     activationBytes: 2,
@@ -265,6 +332,19 @@ describe("checkChain", () => {
     ["bytes", stage0({ stateBytes: 0 }), {}],
     ["load", stage0({ loadCycles: 1 }), {}],
     ["degree", stage0({}), { degrees: [1, 3] }],
+    ["degree", stage0({ variant: 5 }), {}],
+    ["node", stage0({}), { chipsPerNode: 1 }],
+    ["load", stage0({ collectiveCycles: 99 }), {}],
+    [
+      "load",
+      (s: ChainSolution) => s,
+      { borders: Array.from({ length: 3 }, () => ({ busyFactor: 90, extraLatencyCycles: 0 })) },
+    ],
+    [
+      "latency",
+      (s: ChainSolution) => s,
+      { borders: Array.from({ length: 3 }, () => ({ busyFactor: 1, extraLatencyCycles: 5 })) },
+    ],
     ["capacity", (s: ChainSolution) => s, { capacityBytes: 12 }],
     ["cut", (s: ChainSolution) => s, { cutAfter: [0] }],
     ["pin", (s: ChainSolution) => s, { pins: [{ layer: 3, chip: 0 }] }],
@@ -341,7 +421,8 @@ describe("scale", () => {
         name: `layer${i}`,
         boundaryBytes: 16384,
         costs: degrees.map((d) => ({
-          computeCycles: Math.ceil((40_000 + 977 * ((i * 7) % 11)) / d) + (d > 1 ? 650 + 40 * d : 0),
+          computeCycles: Math.ceil((40_000 + 977 * ((i * 7) % 11)) / d),
+          collectiveCycles: d > 1 ? 650 + 40 * d : 0,
           weightBytes: Math.ceil(870e6 / d),
           stateBytes: Math.ceil(20e6 / d),
           activationBytes: 1e6,

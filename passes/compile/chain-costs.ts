@@ -37,6 +37,7 @@ export function chainProblem(input: CompiledChain, topology: Topology): ChainPro
       boundaryBytes: (after?.vectors ?? 0) * target.lanes,
       costs: [
         {
+          collectiveCycles: 0,
           computeCycles: compiled.classes[index]?.cycles ?? 0,
           weightBytes: weights[i] ?? 0,
           stateBytes: 0,

@@ -7,6 +7,7 @@ type ChainViolationCode =
   | "degree"
   | "unsplittable"
   | "chips"
+  | "node"
   | "capacity"
   | "bytes"
   | "cut"
@@ -64,6 +65,9 @@ function checkChips(problem: ChainProblem, solution: ChainSolution, report: Repo
   solution.stages.forEach((stage, s) => {
     const end = stage.firstChip + stage.degree;
     if (stage.firstChip < free) report("chips", s, `stage ${s} starts on chip ${stage.firstChip}, which is in use`);
+    const node = problem.chipsPerNode;
+    if (node !== undefined && stage.degree > 1 && Math.trunc(stage.firstChip / node) < Math.trunc((end - 1) / node))
+      report("node", s, `stage ${s} is on chips ${stage.firstChip} to ${end - 1}, in two nodes of ${node} chips`);
     if (end > problem.chips) report("chips", s, `stage ${s} ends on chip ${end - 1} of ${problem.chips}`);
     free = Math.max(free, end);
     used += stage.degree;
@@ -92,9 +96,10 @@ function checkConstraints(problem: ChainProblem, solution: ChainSolution, report
 }
 
 function checkStage(problem: ChainProblem, stage: ChainStage, s: number, report: Report): void {
-  const column = problem.degrees.indexOf(stage.degree);
-  if (column < 0) {
-    report("degree", s, `stage ${s} has degree ${stage.degree}, allowed are ${problem.degrees.join(", ")}`);
+  const column = stage.variant;
+  if (problem.degrees[column] !== stage.degree) {
+    const allowed = problem.degrees.join(", ");
+    report("degree", s, `stage ${s} has degree ${stage.degree} by variant ${column}, the variants have ${allowed}`);
     return;
   }
   const costs: LayerCost[] = [];
@@ -104,9 +109,10 @@ function checkStage(problem: ChainProblem, stage: ChainStage, s: number, report:
     else if (layer < problem.layers.length)
       report("unsplittable", s, `layer ${layer} in stage ${s} cannot be split ${stage.degree} ways`);
   }
-  const total = { compute: 0, weight: 0, state: 0, activation: 0 };
+  const total = { compute: 0, collective: 0, weight: 0, state: 0, activation: 0 };
   for (const cost of costs) {
     total.compute += cost.computeCycles;
+    total.collective += cost.collectiveCycles;
     total.weight += cost.weightBytes;
     total.state += cost.stateBytes;
     if (cost.activationBytes > total.activation) total.activation = cost.activationBytes;
@@ -120,13 +126,21 @@ function checkStage(problem: ChainProblem, stage: ChainStage, s: number, report:
     stage.activationBytes !== total.activation
   )
     report("bytes", s, `stage ${s} holds ${bytes} bytes a chip, its figures say otherwise`);
+  const slow = (chip: number): number => problem.borders?.[chip]?.busyFactor ?? 1;
   const links = [
-    stage.firstLayer > 0 ? (costs[0]?.receiveBusyCycles ?? 0) : 0,
-    stage.endLayer < problem.layers.length ? (costs[costs.length - 1]?.sendBusyCycles ?? 0) : 0,
+    total.collective,
+    stage.firstLayer > 0 ? (costs[0]?.receiveBusyCycles ?? 0) * slow(stage.firstChip - 1) : 0,
+    stage.endLayer < problem.layers.length
+      ? (costs[costs.length - 1]?.sendBusyCycles ?? 0) * slow(stage.firstChip + stage.degree - 1)
+      : 0,
   ];
   let load = total.compute;
   for (const busy of links) load = problem.transfer === "serial" ? load + busy : Math.max(load, busy);
-  if (!same(stage.computeCycles, total.compute) || !same(stage.loadCycles, load))
+  if (
+    !same(stage.computeCycles, total.compute) ||
+    !same(stage.collectiveCycles, total.collective) ||
+    !same(stage.loadCycles, load)
+  )
     report("load", s, `stage ${s} has load ${load}, claimed is ${stage.loadCycles}`);
 }
 
@@ -135,10 +149,11 @@ function checkTotals(problem: ChainProblem, solution: ChainSolution, report: Rep
   let latency = 0;
   for (const stage of solution.stages) {
     if (stage.loadCycles > interval) interval = stage.loadCycles;
-    const column = problem.degrees.indexOf(stage.degree);
-    latency += stage.computeCycles;
-    if (stage.endLayer < problem.layers.length)
-      latency += problem.layers[stage.endLayer - 1]?.costs[column]?.sendLatencyCycles ?? 0;
+    latency += stage.computeCycles + stage.collectiveCycles;
+    if (stage.endLayer < problem.layers.length) {
+      latency += problem.layers[stage.endLayer - 1]?.costs[stage.variant]?.sendLatencyCycles ?? 0;
+      latency += problem.borders?.[stage.firstChip + stage.degree - 1]?.extraLatencyCycles ?? 0;
+    }
   }
   if (!same(interval, solution.intervalCycles))
     report("interval", undefined, `the largest load is ${interval}, claimed is ${solution.intervalCycles}`);

@@ -6,6 +6,7 @@ import type { ChainContributor, ChainInfeasible, ChainProblem, ChainSolution, Ch
 export type Step = {
   readonly first: number;
   readonly end: number;
+  readonly variant: number;
   readonly degree: number;
   readonly firstChip: number;
 };
@@ -19,9 +20,11 @@ export function describeSteps(
   const stages = steps.map((step) => describeStage(problem, step));
   let latencyCycles = 0;
   for (const stage of stages) {
-    const cost = problem.layers[stage.endLayer - 1]?.costs[problem.degrees.indexOf(stage.degree)];
-    const isLast = stage.endLayer === problem.layers.length;
-    latencyCycles += stage.computeCycles + (isLast ? 0 : (cost?.sendLatencyCycles ?? 0));
+    latencyCycles += stage.computeCycles + stage.collectiveCycles;
+    if (stage.endLayer === problem.layers.length) continue;
+    const { extraLatencyCycles = 0 } = problem.borders?.[stage.firstChip + stage.degree - 1] ?? {};
+    const cost = problem.layers[stage.endLayer - 1]?.costs[stage.variant];
+    latencyCycles += (cost?.sendLatencyCycles ?? 0) + extraLatencyCycles;
   }
   return {
     kind: "solution",
@@ -35,20 +38,25 @@ export function describeSteps(
 }
 
 function describeStage(problem: ChainProblem, step: Step): ChainStage {
-  const d = problem.degrees.indexOf(step.degree);
-  const costs = problem.layers.slice(step.first, step.end).map((layer) => layer.costs[d]);
-  const sum = (field: "computeCycles" | "weightBytes" | "stateBytes") =>
+  const { transfer, borders } = problem;
+  const costs = problem.layers.slice(step.first, step.end).map((layer) => layer.costs[step.variant]);
+  const sum = (field: "computeCycles" | "collectiveCycles" | "weightBytes" | "stateBytes") =>
     costs.reduce((total, cost) => total + (cost?.[field] ?? 0), 0);
   const computeCycles = sum("computeCycles");
-  const incoming = step.first === 0 ? 0 : (costs[0]?.receiveBusyCycles ?? 0);
-  const outgoing = step.end === problem.layers.length ? 0 : (costs.at(-1)?.sendBusyCycles ?? 0);
+  const collectiveCycles = sum("collectiveCycles");
+  const [before, after] = [borders?.[step.firstChip - 1], borders?.[step.firstChip + step.degree - 1]];
+  const incoming = step.first === 0 ? 0 : (costs[0]?.receiveBusyCycles ?? 0) * (before?.busyFactor ?? 1);
+  const isLast = step.end === problem.layers.length;
+  const outgoing = isLast ? 0 : (costs.at(-1)?.sendBusyCycles ?? 0) * (after?.busyFactor ?? 1);
   return {
     firstLayer: step.first,
     endLayer: step.end,
+    variant: step.variant,
     degree: step.degree,
     firstChip: step.firstChip,
     computeCycles,
-    loadCycles: stageLoad(problem.transfer, incoming, computeCycles, outgoing),
+    collectiveCycles,
+    loadCycles: stageLoad(transfer, incoming, insideLoad(transfer, computeCycles, collectiveCycles), outgoing),
     weightBytes: sum("weightBytes"),
     stateBytes: sum("stateBytes"),
     activationBytes: Math.max(...costs.map((cost) => cost?.activationBytes ?? 0)),
@@ -58,10 +66,15 @@ function describeStage(problem: ChainProblem, step: Step): ChainStage {
 export function stageLoad(
   transfer: ChainProblem["transfer"],
   incoming: number,
-  compute: number,
+  inside: number,
   outgoing: number,
 ): number {
-  return transfer === "serial" ? incoming + compute + outgoing : Math.max(incoming, compute, outgoing);
+  return transfer === "serial" ? incoming + inside + outgoing : Math.max(incoming, inside, outgoing);
+}
+
+/** What the chips of a stage and the links between them take for a token. */
+export function insideLoad(transfer: ChainProblem["transfer"], compute: number, collective: number): number {
+  return transfer === "serial" ? compute + collective : Math.max(compute, collective);
 }
 
 /** `needed` is the number of chips that would do, where any number does. */

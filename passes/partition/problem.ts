@@ -1,9 +1,11 @@
-// The chain partitioning problem: layers in order, chips in order, contiguous stages, optional tensor parallelism inside
-// a stage. Holds the data, its text form and the parser of that text. Must not know how it is solved or checked.
+// The chain partitioning problem: layers in order, chips in order, contiguous stages, optional tensor or expert parallelism
+// inside a stage. Holds the data and what makes it well formed. Must not know how it is solved or checked.
 
-/** What one layer costs on each chip of a tensor-parallel group of one degree. */
+/** What one layer costs on each chip of a group of one degree, split in one way. */
 export type LayerCost = {
   readonly computeCycles: number;
+  /** Cycles a token waits for all-gathers, all-reduces and the like, and the links inside the group are busy with them. */
+  readonly collectiveCycles: number;
   readonly weightBytes: number;
   readonly stateBytes: number;
   /** Peak of the layer's working memory. Layers of a stage run one after another, so a stage needs the largest. */
@@ -20,34 +22,53 @@ export type ChainLayer = {
   readonly name: string;
   /** Size of the tensor that crosses a cut after this layer; for reports, its cost is in `costs`. */
   readonly boundaryBytes: number;
-  /** One entry for each of the problem's degrees; undefined where the layer cannot be split that way. */
+  /** One entry for each of the problem's degrees, its variants; undefined where the layer cannot be split that way. */
   readonly costs: readonly (LayerCost | undefined)[];
 };
+
+/**
+ * The links between chip `c` and chip `c + 1`, against those that the costs of the layers are for: transfers take
+ * `busyFactor` times as long (1 or more) and arrive `extraLatencyCycles` later.
+ */
+export type ChainBorder = { readonly busyFactor: number; readonly extraLatencyCycles: number };
 
 type ChainPin = { readonly layer: number; readonly chip: number };
 
 export type ChainProblem = {
   readonly layers: readonly ChainLayer[];
-  /** Tensor-parallel degrees a stage may take, ascending and distinct; `[1]` is plain pipelining. */
+  /**
+   * Chips of a group, one entry for each variant a stage may take, ascending; `[1]` is plain pipelining. A degree may stand
+   * there several times: `[1, 2, 2]` could be none, tensor parallelism, and experts over two chips.
+   */
   readonly degrees: readonly number[];
   readonly chips: number;
   /** SRAM of every chip. */
   readonly capacityBytes: number;
-  /** Links work beside the compute units (`overlapped`: a stage's load is the maximum) or instead of them (`serial`: the sum). */
+  /**
+   * Links work beside the compute units (`overlapped`: a stage's load is the largest of compute, collectives, receiving and
+   * sending) or instead of them (`serial`: the sum).
+   */
   readonly transfer: "overlapped" | "serial";
   /** Layers after which a new stage must start. */
   readonly cutAfter: readonly number[];
   /** Layers whose stage must include a given chip. Chips may then be left empty to reach it. */
   readonly pins: readonly ChainPin[];
+  /** Where links differ: one entry for each pair of neighbouring chips. A stage pays at both of its borders. */
+  readonly borders?: readonly ChainBorder[];
+  /** Groups of several chips lie within one of the nodes of so many chips. */
+  readonly chipsPerNode?: number;
 };
 
 /** Layers `[firstLayer, endLayer)` on chips `[firstChip, firstChip + degree)`. Bytes are for each of these chips. */
 export type ChainStage = {
   readonly firstLayer: number;
   readonly endLayer: number;
+  /** Index into the problem's degrees. */
+  readonly variant: number;
   readonly degree: number;
   readonly firstChip: number;
   readonly computeCycles: number;
+  readonly collectiveCycles: number;
   /** Compute together with the links of the stage, as `transfer` says: what this stage asks of the initiation interval. */
   readonly loadCycles: number;
   readonly weightBytes: number;
@@ -85,13 +106,10 @@ export type ChainInfeasible = {
   readonly contributors: readonly ChainContributor[];
 };
 
-type ChainTextError = { readonly line: number; readonly message: string };
-export type ChainParse =
-  | { readonly ok: true; readonly problem: ChainProblem }
-  | { readonly ok: false; readonly errors: readonly ChainTextError[] };
-
-const COST_FIELDS = [
+/** In the order in which the text form has them. */
+export const COST_FIELDS = [
   "computeCycles",
+  "collectiveCycles",
   "weightBytes",
   "stateBytes",
   "activationBytes",
@@ -115,6 +133,7 @@ export function plainChain(fields: {
     costs: [
       {
         computeCycles,
+        collectiveCycles: 0,
         weightBytes: fields.weightBytes?.[i] ?? 0,
         stateBytes: 0,
         activationBytes: 0,
@@ -129,98 +148,17 @@ export function plainChain(fields: {
   return { layers, degrees: [1], chips: fields.chips, capacityBytes, transfer, cutAfter: [], pins: [] };
 }
 
-export function printChainProblem(problem: ChainProblem): string {
-  const lines = [
-    `chain chips=${problem.chips} capacity=${problem.capacityBytes} transfer=${problem.transfer} degrees=${problem.degrees.join(",")}`,
-  ];
-  for (const layer of problem.layers) {
-    const costs = layer.costs.map((cost) => (cost === undefined ? "-" : COST_FIELDS.map((f) => cost[f]).join(",")));
-    lines.push(`layer ${JSON.stringify(layer.name)} boundary=${layer.boundaryBytes} ${costs.join(" ")}`);
-  }
-  for (const layer of problem.cutAfter) lines.push(`cut-after ${layer}`);
-  for (const pin of problem.pins) lines.push(`pin ${pin.layer}=${pin.chip}`);
-  return `${lines.join("\n")}\n`;
-}
+/** States of a table over layers and chips that are not too many; each takes about 25 bytes. */
+export const MOST_STATES = 20_000_000;
 
-const HEADER = /^chain chips=(\d+) capacity=([\d.e+]+) transfer=(overlapped|serial) degrees=(\d+(?:,\d+)*)$/;
-const LAYER = /^layer ("(?:[^"\\]|\\.)*") boundary=(\S+) (\S.*)$/;
-
-export function parseChainProblem(text: string): ChainParse {
-  const errors: ChainTextError[] = [];
-  const lines = text.split("\n");
-  const header = HEADER.exec(lines[0] ?? "");
-  if (header === null) {
-    const message = 'expected "chain chips=N capacity=BYTES transfer=overlapped|serial degrees=D,D,..."';
-    return { ok: false, errors: [{ line: 1, message }] };
-  }
-  const degrees = (header[4] ?? "").split(",").map(Number);
-  const layers: ChainLayer[] = [];
-  const cutAfter: number[] = [];
-  const pins: ChainPin[] = [];
-  for (let i = 1; i < lines.length; i++) {
-    const line = lines[i] ?? "";
-    if (line === "") continue;
-    const cut = /^cut-after (\d+)$/.exec(line);
-    const pin = /^pin (\d+)=(\d+)$/.exec(line);
-    if (cut !== null) cutAfter.push(Number(cut[1]));
-    else if (pin !== null) pins.push({ layer: Number(pin[1]), chip: Number(pin[2]) });
-    else {
-      const layer = parseLayer(line, degrees.length);
-      if (typeof layer === "string") errors.push({ line: i + 1, message: layer });
-      else layers.push(layer);
-    }
-  }
-  if (errors.length > 0) return { ok: false, errors };
-  const problem: ChainProblem = {
-    layers,
-    degrees,
-    chips: Number(header[1]),
-    capacityBytes: Number(header[2]),
-    transfer: header[3] === "serial" ? "serial" : "overlapped",
-    cutAfter,
-    pins,
-  };
-  const faults = verifyChainProblem(problem);
-  if (faults.length > 0) return { ok: false, errors: faults.map((message) => ({ line: 1, message })) };
-  return { ok: true, problem };
-}
-
-function parseLayer(line: string, degreeCount: number): ChainLayer | string {
-  const match = LAYER.exec(line);
-  if (match === null) return 'expected "layer "NAME" boundary=BYTES COSTS...", "cut-after LAYER" or "pin LAYER=CHIP"';
-  const name = parseName(match[1] ?? "");
-  if (name === undefined) return `${match[1]} is not a quoted name`;
-  const words = (match[3] ?? "").split(" ");
-  if (words.length !== degreeCount) return `${words.length} cost lists for ${degreeCount} degrees`;
-  const costs: (LayerCost | undefined)[] = [];
-  for (const word of words) {
-    if (word === "-") {
-      costs.push(undefined);
-      continue;
-    }
-    const numbers = word.split(",").map(Number);
-    if (numbers.length !== COST_FIELDS.length) return `a cost list has ${COST_FIELDS.join(",")}, found "${word}"`;
-    const at = (field: keyof LayerCost) => numbers[COST_FIELDS.indexOf(field)] ?? Number.NaN;
-    costs.push({
-      computeCycles: at("computeCycles"),
-      weightBytes: at("weightBytes"),
-      stateBytes: at("stateBytes"),
-      activationBytes: at("activationBytes"),
-      receiveBusyCycles: at("receiveBusyCycles"),
-      sendBusyCycles: at("sendBusyCycles"),
-      sendLatencyCycles: at("sendLatencyCycles"),
-    });
-  }
-  return { name, boundaryBytes: Number(match[2]), costs };
-}
-
-function parseName(quoted: string): string | undefined {
-  try {
-    const name: unknown = JSON.parse(quoted);
-    return typeof name === "string" ? name : undefined;
-  } catch {
-    return undefined;
-  }
+/** More chips than this are never of use. */
+export function mostChips(problem: ChainProblem): number {
+  // Idle chips may lead to better links.
+  if (problem.borders !== undefined) return problem.borders.length + 1;
+  const farthestPin = Math.max(0, ...problem.pins.map((pin) => pin.chip + 1));
+  const group = problem.degrees.at(-1) ?? 1;
+  // A group that would reach into the next node starts there instead.
+  return farthestPin + problem.layers.length * (problem.chipsPerNode === undefined ? group : 2 * group);
 }
 
 /** Everything that is wrong with the problem itself; a solver may assume that this is empty. */
@@ -232,7 +170,7 @@ export function verifyChainProblem(problem: ChainProblem): readonly string[] {
   if (problem.degrees.length === 0) faults.push("there is no tensor-parallel degree, not even 1");
   problem.degrees.forEach((degree, i) => {
     const previous = problem.degrees[i - 1] ?? 0;
-    if (!Number.isInteger(degree) || degree <= previous)
+    if (!Number.isInteger(degree) || degree < 1 || degree < previous)
       faults.push("degrees must be whole numbers in ascending order");
   });
   problem.layers.forEach((layer, i) => {
@@ -253,5 +191,24 @@ export function verifyChainProblem(problem: ChainProblem): readonly string[] {
     if (!Number.isInteger(pin.chip) || pin.chip < 0 || pin.chip >= problem.chips)
       faults.push(`pin of layer ${pin.layer} to chip ${pin.chip}: there is no such chip`);
   }
+  const { borders, chipsPerNode } = problem;
+  const isByChip = borders !== undefined || chipsPerNode !== undefined || problem.pins.length > 0;
+  const chips = Math.min(problem.chips, mostChips(problem));
+  if (isByChip && (problem.layers.length + 1) * (chips + 1) > MOST_STATES)
+    faults.push(`${problem.layers.length} layers on ${chips} chips are too many to tell the chips apart`);
+  if (borders !== undefined && borders.length !== problem.chips - 1)
+    faults.push(`${borders.length} borders between ${problem.chips} chips`);
+  for (const { busyFactor, extraLatencyCycles } of borders ?? [])
+    if (
+      !(
+        Number.isFinite(busyFactor) &&
+        busyFactor >= 1 &&
+        extraLatencyCycles >= 0 &&
+        Number.isFinite(extraLatencyCycles)
+      )
+    )
+      faults.push(`a border is ${busyFactor} times as slow and ${extraLatencyCycles} cycles longer`);
+  if (chipsPerNode !== undefined && !(Number.isInteger(chipsPerNode) && chipsPerNode >= 1))
+    faults.push(`${chipsPerNode} is not a number of chips in a node`);
   return faults;
 }

@@ -7,12 +7,8 @@ import {
   parseDagProblem,
 } from "../../passes/partition/dag-problem.ts";
 import { solveDag } from "../../passes/partition/dag-solve.ts";
-import {
-  type ChainInfeasible,
-  type ChainProblem,
-  parseChainProblem,
-  plainChain,
-} from "../../passes/partition/problem.ts";
+import { type ChainInfeasible, type ChainProblem, plainChain } from "../../passes/partition/problem.ts";
+import { parseChainProblem } from "../../passes/partition/problem-text.ts";
 import { solveChain } from "../../passes/partition/solve.ts";
 import { type Fault, isRecord, parseJson } from "./json-value.ts";
 import { readLayerChains } from "./layer-chains.ts";
