@@ -6,7 +6,7 @@ import { printGraph } from "../ir/graph/print.ts";
 import type { CompiledBlocks, LoweredBlocks } from "../passes/assemble/classes.ts";
 import type { BlockChain } from "../passes/blocks/blocks.ts";
 import type { Kernel, Storage } from "../passes/lower/kernel.ts";
-import { printChainProblem } from "../passes/partition/problem.ts";
+import { printChainProblem } from "../passes/partition/problem-text.ts";
 import type { Buffer } from "../passes/schedule/state.ts";
 import type { ModelMade } from "./compile-model.ts";
 
