@@ -25,6 +25,10 @@ export interface ModelOptions {
   readonly placement?: PlacementRequest;
   /** How long to search for a short schedule; 1 is usual, 0 takes the first. */
   readonly effort?: number;
+  /** At most so many inferences are under way at once. */
+  readonly inFlight?: number;
+  /** Weights in external files are not read: a schedule comes out, and a program that computes nothing useful. */
+  readonly shapesOnly?: boolean;
   /** Without repetition the whole model is one block. */
   readonly repeats?: boolean;
   readonly onStage?: (name: PassName | "levers") => void;
@@ -40,11 +44,20 @@ export interface CompiledModel extends Compiled {
 }
 
 /** Imports a model file to the folded graph in ONNX form. */
-export function importFile(path: string, options: Pick<ModelOptions, "dims" | "shapes">): Result<ImportedModel> {
+export function importFile(
+  path: string,
+  options: Pick<ModelOptions, "dims" | "shapes" | "shapesOnly">,
+): Result<ImportedModel> {
   const source = openByteSource(path);
   if (!source.ok) return source;
   const folder = openExternalFolder(path);
-  return importModel(source.value, { path, dims: options.dims, shapes: options.shapes, external: folder.open });
+  return importModel(source.value, {
+    path,
+    dims: options.dims,
+    shapes: options.shapes,
+    external: folder.open,
+    shapesOnly: options.shapesOnly ?? false,
+  });
 }
 
 /** Imports, legalises and compiles a model file. */
@@ -67,6 +80,7 @@ export function compileModel(path: string, options: ModelOptions): Result<Compil
     ...(options.onStage === undefined ? {} : { onStage: options.onStage }),
     ...(options.onMade === undefined ? {} : { onMade: options.onMade }),
     ...(options.effort === undefined ? {} : { effort: options.effort }),
+    ...(options.inFlight === undefined ? {} : { inFlight: options.inFlight }),
     ...(options.repeats === undefined ? {} : { repeats: options.repeats }),
     ...(options.placement === undefined ? {} : { placement: options.placement }),
     otherDemands: () => shorterDemands(path, options),
@@ -84,7 +98,7 @@ function shorterDemands(path: string, options: ModelOptions): readonly OtherDema
   return [...options.dims].flatMap(([name, size]) => {
     const half = Math.floor(size / 2);
     if (half < 1) return [];
-    const imported = importFile(path, { dims: new Map([...options.dims, [name, half]]), shapes: options.shapes });
+    const imported = importFile(path, { ...options, dims: new Map([...options.dims, [name, half]]) });
     if (!imported.ok) return [];
     const core = legalise(imported.value.graph, { precision: options.precision });
     if (!core.ok) return [];

@@ -15,6 +15,7 @@ export interface LineOptions {
   readonly target?: string;
   readonly chips?: number;
   readonly topology?: TopologyKind;
+  readonly inFlight?: number;
   readonly precision?: "fp16" | "fp32";
   readonly dims?: Readonly<Record<string, number>>;
 }
@@ -26,6 +27,7 @@ export function compileForTest(path: string, options: LineOptions = {}): Compile
     target,
     chips: options.chips ?? 1,
     ...(options.topology === undefined ? {} : { topology: { ...target.topology, kind: options.topology } }),
+    ...(options.inFlight === undefined ? {} : { inFlight: options.inFlight }),
     dims: new Map(Object.entries(options.dims ?? {})),
     shapes: new Map(),
     precision: options.precision ?? "fp32",

@@ -79,10 +79,11 @@ function visitBytes(
   });
 }
 
-/** Puts a tensor into all of its places. */
-function fillPlacements(machine: Machine, binding: Binding, tensor: HostTensor): void {
+/** Puts a tensor into all of its places, or those on one chip. */
+function fillPlacements(machine: Machine, binding: Binding, tensor: HostTensor, chip: number | undefined): void {
   const count = elementCount(binding.shape);
   for (const placement of binding.placements) {
+    if (chip !== undefined && placement.chip !== chip) continue;
     const memory = machine.chips[placement.chip]?.memory;
     if (memory === undefined) {
       raiseOutside(machine, "range", placement.chip, binding.name, `there is no chip ${placement.chip}`);
@@ -98,8 +99,8 @@ function fillPlacements(machine: Machine, binding: Binding, tensor: HostTensor):
 
 const shapeText = (dtype: DType, shape: readonly number[]): string => `${dtype}[${shape.join(",")}]`;
 
-/** Checks the inputs against the bindings and places them. */
-export function bindInputs(machine: Machine, inputs: ReadonlyMap<string, HostTensor>): void {
+/** Checks the inputs against the bindings and places them: everywhere, or on one chip. */
+export function bindInputs(machine: Machine, inputs: ReadonlyMap<string, HostTensor>, chip?: number): void {
   const { bindings } = machine.program;
   const wanted = bindings.filter((binding) => binding.kind === "input");
   for (const name of inputs.keys()) {
@@ -120,7 +121,7 @@ export function bindInputs(machine: Machine, inputs: ReadonlyMap<string, HostTen
         binding.name,
         `is ${shapeText(tensor.dtype, tensor.shape)}, must be ${expected}`,
       );
-    } else fillPlacements(machine, binding, tensor);
+    } else fillPlacements(machine, binding, tensor, chip);
     if (machine.fault !== undefined) return;
   }
 }
@@ -199,11 +200,14 @@ function readOutput(machine: Machine, program: Program, binding: Binding): Uint8
   return machine.fault === undefined ? convertTensor(bytes, tensor.dtype, binding.dtype, count) : bytes;
 }
 
-/** Reads every output. */
-export function readOutputs(machine: Machine): ReadonlyMap<string, HostTensor> {
+/** Reads every output that is wanted. */
+export function readOutputs(
+  machine: Machine,
+  isWanted: (name: string) => boolean = () => true,
+): ReadonlyMap<string, HostTensor> {
   const outputs = new Map<string, HostTensor>();
   for (const binding of machine.program.bindings) {
-    if (binding.kind !== "output" || machine.fault !== undefined) continue;
+    if (binding.kind !== "output" || machine.fault !== undefined || !isWanted(binding.name)) continue;
     const bytes = readOutput(machine, machine.program, binding);
     outputs.set(binding.name, { dtype: binding.dtype, shape: binding.shape, bytes });
   }

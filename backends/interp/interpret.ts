@@ -35,11 +35,17 @@ export type InterpretResult =
     }
   | { readonly ok: false; readonly fault: Fault };
 
+/** Something the host does before the first issue from `cycle` on. */
+export interface HostEvent {
+  readonly cycle: number;
+  readonly act: () => void;
+}
+
 const LAST_CYCLE = 2 ** 29;
 const PROGRESS_EVERY = 65536;
 
 type Counts = Record<Mnemonic, number>;
-const zeroCounts = (): Counts => {
+export const zeroCounts = (): Counts => {
   const counts = {} as Counts;
   for (const op of Object.keys(isa) as Mnemonic[]) counts[op] = 0;
   return counts;
@@ -55,7 +61,7 @@ export function interpret(
   loadImages(machine);
   if (machine.fault === undefined) bindInputs(machine, inputs);
   const counts = program.chips.map(zeroCounts);
-  if (machine.fault === undefined) run(machine, counts, options);
+  if (machine.fault === undefined) run(machine, collectQueues(machine), [], counts, options);
   if (machine.fault === undefined) checkEnd(machine);
   const executedCycles = machine.lastWritten < 0 ? 0 : machine.lastWritten + program.target.verticalRipple;
   if (machine.fault === undefined && executedCycles !== program.latencyCycles) {
@@ -74,7 +80,7 @@ function profileOf(machine: Machine, counts: readonly Counts[]): Profile {
 }
 
 /** The queues of all chips; two of one unit are a fault. */
-function collectQueues(machine: Machine): QueueState[] {
+export function collectQueues(machine: Machine): QueueState[] {
   const queues: QueueState[] = [];
   machine.program.chips.forEach((chip, index) => {
     const names = new Set<string>();
@@ -90,8 +96,21 @@ function collectQueues(machine: Machine): QueueState[] {
   return queues;
 }
 
-function run(machine: Machine, counts: readonly Counts[], options: InterpretOptions): void {
-  const queues = collectQueues(machine);
+/** Executes queues to their end; `events` ascend by cycle. */
+export function run(
+  machine: Machine,
+  queues: readonly QueueState[],
+  events: readonly HostEvent[],
+  counts: readonly Counts[],
+  options: InterpretOptions,
+): void {
+  let due = 0;
+  const hostUntil = (cycle: number): void => {
+    for (let event = events[due]; event !== undefined && event.cycle <= cycle; event = events[due]) {
+      due += 1;
+      if (machine.fault === undefined) event.act();
+    }
+  };
   const timeline = makeTimeline(queues.length);
   for (let i = 0; i < queues.length && machine.fault === undefined; i += 1) {
     startInstruction(machine, queues[i] as QueueState, timeline, i, -1);
@@ -102,6 +121,9 @@ function run(machine: Machine, counts: readonly Counts[], options: InterpretOpti
     if (number < 0) break;
     const queue = queues[number] as QueueState;
     const ins = queue.instructions[queue.index] as Instruction;
+    machine.queue = undefined;
+    hostUntil(queue.next);
+    if (machine.fault !== undefined) break;
     machine.queue = queue;
     machine.cycle = queue.next;
     execute(machine, queue, ins);
@@ -114,6 +136,7 @@ function run(machine: Machine, counts: readonly Counts[], options: InterpretOpti
     }
   }
   machine.queue = undefined;
+  hostUntil(Number.MAX_SAFE_INTEGER);
 }
 
 /** To the next issue of the burst, or to the next instruction. */
@@ -148,7 +171,7 @@ function startInstruction(machine: Machine, queue: QueueState, timeline: Timelin
 }
 
 /** Nothing may be left on the way. */
-function checkEnd(machine: Machine): void {
+export function checkEnd(machine: Machine): void {
   for (const { connection, sentAt } of machine.links) {
     const [sent] = sentAt;
     const to = machine.chips[connection.to];

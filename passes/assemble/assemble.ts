@@ -48,6 +48,8 @@ export interface AssemblyOptions {
   readonly precision: string;
   /** Encoded size of a chip's queues in bytes. */
   readonly textBytesOf: (queues: readonly Queue[]) => number;
+  /** At most so many inferences are under way at once; by default as many as the chips can have. */
+  readonly inFlight?: number;
 }
 
 export interface AssemblyInput {
@@ -197,7 +199,7 @@ export function assembleProgram(input: AssemblyInput, options: AssemblyOptions):
   }
   if (problems.length > 0) return { ok: false, diagnostics: problems };
   const latencyCycles = lastWrite === 0 ? 0 : lastWrite + target.verticalRipple;
-  const interval = Math.max(1, ...timeline.windows.map((window) => Math.max(0, window.end - window.start)));
+  const interval = intervalOf(timeline, latencyCycles, options.inFlight);
   const program: Program = {
     modelName: options.modelName,
     target,
@@ -216,6 +218,12 @@ export function assembleProgram(input: AssemblyInput, options: AssemblyOptions):
     debug: { origins: origins.list, notes },
   };
   return ok({ program, timeline, chips: uses });
+}
+
+/** A chip has one inference at a time: the next may start when the busiest chip is done with the one before, or when few enough are under way. */
+function intervalOf(timeline: SystemTimeline, latencyCycles: number, inFlight: number | undefined): number {
+  const busiest = Math.max(1, ...timeline.windows.map((window) => Math.max(0, window.end - window.start)));
+  return inFlight === undefined ? busiest : Math.max(busiest, Math.ceil(latencyCycles / inFlight));
 }
 
 function noteFor(

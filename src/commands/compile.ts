@@ -1,5 +1,5 @@
 // `lpuc compile`: the whole pipeline, a program file and its summary.
-import { ok, type Result } from "../../ir/diag/diagnostic.ts";
+import { fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
 import { isStopped } from "../../passes/compile/compile.ts";
 import { compileModel } from "../compile-model.ts";
 import { programReport } from "../report/program-report.ts";
@@ -11,6 +11,7 @@ import { observerOf, stoppedOutcome } from "./pipeline-options.ts";
 import { emitPlacement } from "./placement-options.ts";
 import { programName, writeProgram } from "./program-file.ts";
 import {
+  badOption,
   endStage,
   isSet,
   type Outcome,
@@ -37,6 +38,10 @@ export function compileCommand(session: Session): Result<Outcome> {
     const parts = [options, assertions, observer];
     return { ok: false, diagnostics: parts.flatMap((part) => (part.ok ? [] : part.diagnostics)) };
   }
+  const isShapesOnly = isSet(session, "shapesOnly");
+  if (isShapesOnly && isSet(session, "programFile")) {
+    return fail(badOption("programFile", "with --shapes-only there is no program to write"));
+  }
   const path = operand(session, 0);
   const compiled = compileModel(path, { ...options.value, ...observer.value.options });
   endStage(session);
@@ -47,12 +52,13 @@ export function compileCommand(session: Session): Result<Outcome> {
   if (!placed.ok) return placed;
   const { program } = compiled.value;
   stage(session, "encode");
-  const written = writeProgram(optionValue(session, "programFile") ?? programName(path), program);
+  const written = isShapesOnly
+    ? ok(undefined)
+    : writeProgram(optionValue(session, "programFile") ?? programName(path), program);
   endStage(session);
   if (!written.ok) return written;
-  const { file, programBytes, programSha256 } = written.value;
   const report = programReport(program);
-  const figures = { ...report, programBytes };
+  const figures = written.value === undefined ? report : { ...report, programBytes: written.value.programBytes };
   const text = [
     programLines(report),
     stageTable(report),
@@ -61,10 +67,20 @@ export function compileCommand(session: Session): Result<Outcome> {
     ...(isSet(session, "timePasses") ? [timesTable(session)] : []),
     ...(observer.value.dumps.length === 0 ? [] : [observer.value.dumps.join("\n")]),
     ...(placed.value === undefined ? [] : [`${placed.value}: the placement`]),
-    `${file}: ${bytes(programBytes)}, sha256 ${programSha256}`,
+    written.value === undefined
+      ? "no program: the weights were not read"
+      : `${written.value.file}: ${bytes(written.value.programBytes)}, sha256 ${written.value.programSha256}`,
   ];
   return ok({
-    json: { ...figures, model: path, passes: stageTimes(session), programSha256, file, dumps: observer.value.dumps },
+    json: {
+      ...figures,
+      model: path,
+      passes: stageTimes(session),
+      programBytes: written.value?.programBytes ?? null,
+      programSha256: written.value?.programSha256 ?? null,
+      file: written.value?.file ?? null,
+      dumps: observer.value.dumps,
+    },
     text: `${text.join("\n\n")}\n`,
     problems: failedAssertions(assertions.value, figures),
   });

@@ -25,7 +25,6 @@ const optionText = (row: OptionRow): string => {
   const marks = [
     row.values === undefined ? [] : [`one of ${row.values.join(", ")}`],
     row.isRepeatable === true ? ["repeatable"] : [],
-    row.refused === true ? ["not implemented yet"] : [],
   ].flat();
   return marks.length === 0 ? row.summary : `${row.summary} (${marks.join("; ")})`;
 };

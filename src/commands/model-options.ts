@@ -86,9 +86,10 @@ export function modelOptions(session: Session, usual: "fp16" | "fp32" = "fp16"):
   const dims = pairsOf(session, "dim", "NAME=SIZE", size);
   const shapes = pairsOf(session, "shape", "INPUT=1x128", parseDims);
   const jobs = wholeOption(session, "jobs", 1);
+  const inFlight = wholeOption(session, "inFlight", 1);
   const placement = placementOptions(session);
-  if (!target.ok || !topology.ok || !chips.ok || !dims.ok || !shapes.ok || !jobs.ok || !placement.ok) {
-    const parts = [target, topology, chips, dims, shapes, jobs, placement];
+  if (!target.ok || !topology.ok || !chips.ok || !dims.ok || !shapes.ok || !jobs.ok || !inFlight.ok || !placement.ok) {
+    const parts = [target, topology, chips, dims, shapes, jobs, inFlight, placement];
     return { ok: false, diagnostics: parts.flatMap((part) => (part.ok ? [] : part.diagnostics)) };
   }
   const { request, chips: placedChips } = placement.value;
@@ -103,6 +104,8 @@ export function modelOptions(session: Session, usual: "fp16" | "fp32" = "fp16"):
     dims: dims.value,
     shapes: shapes.value,
     precision: (optionValue(session, "precision") ?? usual) === "fp32" ? "fp32" : "fp16",
+    shapesOnly: isSet(session, "shapesOnly"),
+    ...(inFlight.value === undefined ? {} : { inFlight: inFlight.value }),
     allowNarrowing: isSet(session, "allowNarrowing"),
     onStage: (name) => stage(session, name),
   });

@@ -8,8 +8,8 @@ export interface OptionRow {
   readonly isRepeatable?: boolean;
   /** The only values there are; help lists them. */
   readonly values?: readonly string[];
-  /** In the interface, but this version has it not: the option as a whole (true), or all values but these. */
-  readonly refused?: true | { readonly allBut: readonly string[]; readonly why: string };
+  /** In the interface, but this version has it not: all values but these. */
+  readonly refused?: { readonly allBut: readonly string[]; readonly why: string };
 }
 
 export const optionRows = {
@@ -67,10 +67,12 @@ export const optionRows = {
   emitPlacement: { flags: "--emit-placement <file>", summary: "write the placement, to be edited and read back" },
   inFlight: {
     flags: "--in-flight <n>",
-    summary: "inferences overlapped in the pipeline (default 1)",
-    refused: { allBut: ["1"], why: "programs run one inference at a time" },
+    summary: "at most n inferences under way at once (default: as many as the chips can have)",
   },
-  shapesOnly: { flags: "--shapes-only", summary: "schedule without weights", refused: true },
+  shapesOnly: {
+    flags: "--shapes-only",
+    summary: "schedule without the weights of external files; no program is written",
+  },
   pipeline: {
     flags: "--pipeline <text>",
     summary: "passes to run, with settings, such as 'import,legalise,blocks,lower,schedule{effort=4}'; docs/passes.md",

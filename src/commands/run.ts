@@ -3,6 +3,7 @@
 import { describeFault } from "../../backends/interp/fault.ts";
 import type { HostTensor } from "../../backends/interp/host.ts";
 import { interpret } from "../../backends/interp/interpret.ts";
+import { interpretOverlapped } from "../../backends/interp/overlap.ts";
 import { diagnostic } from "../../ir/diag/codes.ts";
 import { type Diagnostic, fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
 import { didYouMean } from "../../ir/diag/suggest.ts";
@@ -33,6 +34,7 @@ import {
   stage,
   stageTimes,
   warn,
+  wholeOption,
 } from "./session.ts";
 import {
   inputOptions,
@@ -55,7 +57,7 @@ const compileOnly = [
   "allowNarrowing",
   "parallel",
   "tensorParallel",
-  "inFlight",
+  "shapesOnly",
   "pipeline",
   "dumpIr",
   "stopAfter",
@@ -95,6 +97,7 @@ function givenInputs(session: Session, names: readonly string[]): Result<Tensors
 /** The model compiled; symbolic dimensions take the sizes of the inputs given. */
 function compiledProgram(session: Session, path: string, inputs: Tensors): Result<Program> {
   const options = modelOptions(session);
+  if (isSet(session, "shapesOnly")) return fail(badOption("shapesOnly", "a program without weights cannot be run"));
   const observer = observerOf(session, "encode");
   if (!options.ok || !observer.ok) {
     return { ok: false, diagnostics: [options, observer].flatMap((part) => (part.ok ? [] : part.diagnostics)) };
@@ -234,16 +237,51 @@ function resultText(
   session: Session,
   report: ProgramReport,
   executed: number,
+  overlap: Overlap,
   rows: readonly OutputRow[],
   isCompared: boolean,
 ): string {
   const parts = [
     certificateLines(report),
-    `executed in ${grouped(executed)} cycles, as predicted`,
+    `executed in ${grouped(executed)} cycles, as predicted${overlapText(overlap)}`,
     outputTable(rows, isCompared),
     ...(isSet(session, "timePasses") ? [timesTable(session)] : []),
   ];
   return `${parts.join("\n\n")}\n`;
+}
+
+interface Overlap {
+  readonly inFlight: number;
+  readonly intervalCycles: number;
+  /** From the first inference's cycle 0 to the last one's last write. */
+  readonly totalCycles: number;
+}
+
+const overlapText = ({ inFlight, intervalCycles, totalCycles }: Overlap): string =>
+  inFlight === 1
+    ? ""
+    : `\n${inFlight} inferences, ${grouped(intervalCycles)} cycles apart, executed together in ${grouped(totalCycles)} cycles: outputs as alone`;
+
+/** With --in-flight the inference is executed so many times, overlapped, and each must give what it gives alone. */
+function overlapOf(session: Session, program: Program, inputs: Tensors, alone: Tensors): Result<Overlap> {
+  const count = wholeOption(session, "inFlight", 1);
+  if (!count.ok) return count;
+  const inFlight = count.value ?? 1;
+  const { initiationIntervalCycles: intervalCycles, latencyCycles } = program;
+  const overlap = { inFlight, intervalCycles, totalCycles: latencyCycles + (inFlight - 1) * intervalCycles };
+  if (inFlight === 1) return ok(overlap);
+  stage(session, "interpret");
+  const result = interpretOverlapped(program, new Array<Tensors>(inFlight).fill(inputs));
+  endStage(session);
+  if (!result.ok) return fail(diagnostic("LPU6002", describeFault(result.fault)));
+  const wrong = result.outputs.findIndex((outputs) =>
+    [...alone].some(([name, { bytes }]) => {
+      const found = outputs.get(name)?.bytes;
+      return found?.length !== bytes.length || found.some((byte, i) => byte !== bytes[i]);
+    }),
+  );
+  if (wrong < 0) return ok(overlap);
+  return fail(diagnostic("LPU6003", `inference ${wrong} of ${inFlight} in flight has other outputs than one alone`));
 }
 
 /** Names and forms of what goes in and out are judged before the long part begins. */
@@ -297,6 +335,8 @@ async function execute(
   const result = interpret(program, inputs, { progress: show });
   endStage(session);
   if (!result.ok) return fail(diagnostic("LPU6002", describeFault(result.fault)));
+  const overlapped = overlapOf(session, program, inputs, result.outputs);
+  if (!overlapped.ok) return overlapped;
   const files = saveOutputs(session, result.outputs);
   if (!files.ok) return files;
   const { problems, comparisons } = compared(result.outputs, expected.value, prepared.value.tolerance);
@@ -316,12 +356,13 @@ async function execute(
     interpreter: "reference",
     predictedCycles: latencyCycles,
     executedCycles: result.executedCycles,
+    ...overlapped.value,
     seconds: result.executedCycles / program.target.clockHz,
     host: report.host,
     multiplyAccumulates: result.profile.macs,
     outputs: rows,
     passes: stageTimes(session),
   };
-  const text = resultText(session, report, result.executedCycles, rows, isSet(session, "against"));
+  const text = resultText(session, report, result.executedCycles, overlapped.value, rows, isSet(session, "against"));
   return ok({ json, text, problems: [...problems, ...failedAssertions(assertions, report)] });
 }

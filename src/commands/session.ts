@@ -50,10 +50,6 @@ export function judgeOptions(given: ReadonlyMap<OptionName, readonly string[]>):
   const problems: Diagnostic[] = [];
   for (const [name, values] of given) {
     const row: OptionRow = optionRows[name];
-    if (row.refused === true) {
-      problems.push(diagnostic("LPU0003", `${longFlag(row)} is not implemented in this version`));
-      continue;
-    }
     for (const value of values) {
       if (row.values !== undefined && !row.values.includes(value)) {
         problems.push(badOption(name, `'${value}' is none of ${row.values.join(", ")}`, didYouMean(value, row.values)));

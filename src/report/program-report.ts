@@ -49,6 +49,8 @@ export interface ProgramReport {
   /** What the latency is made of, exactly. */
   readonly latencyTerms: Program["latencyTerms"];
   readonly initiationIntervalCycles: number;
+  /** Most inferences under way at once. */
+  readonly inFlight: number;
   readonly throughputPerSecond: number;
   readonly lowerBound: Program["lowerBound"];
   readonly utilisation: Utilisation;
@@ -155,6 +157,7 @@ export function programReport(program: Program): ProgramReport {
     latencySeconds: latencyCycles / target.clockHz,
     latencyTerms: program.latencyTerms,
     initiationIntervalCycles,
+    inFlight: initiationIntervalCycles === 0 ? 1 : Math.max(1, Math.ceil(latencyCycles / initiationIntervalCycles)),
     throughputPerSecond: initiationIntervalCycles === 0 ? 0 : target.clockHz / initiationIntervalCycles,
     lowerBound: program.lowerBound,
     utilisation: utilisationOf(program),

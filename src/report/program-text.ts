@@ -35,7 +35,7 @@ const hostText = ({ inputBytes, inputSeconds, outputBytes, outputSeconds }: Host
   `${bytes(inputBytes)} in ${seconds(inputSeconds)}, ${bytes(outputBytes)} out ${seconds(outputSeconds)} (not part of the latency)`;
 
 export function programLines(report: ProgramReport): string {
-  const { utilisation, initiationIntervalCycles, throughputPerSecond, clockHz } = report;
+  const { utilisation, inFlight, initiationIntervalCycles, throughputPerSecond, clockHz } = report;
   const { mxm, vxm, mem, links } = utilisation;
   return [
     fields([
@@ -49,7 +49,7 @@ export function programLines(report: ProgramReport): string {
     fields([
       [
         "interval",
-        `${cyclesAndTime(initiationIntervalCycles, clockHz)}, ${short(throughputPerSecond)} a second in a full pipeline`,
+        `${cyclesAndTime(initiationIntervalCycles, clockHz)}, ${short(throughputPerSecond)} a second with ${inFlight} in flight`,
       ],
       ["utilisation", `mxm ${percent(mxm)}, vxm ${percent(vxm)}, mem ${percent(mem)}, links ${percent(links)}`],
       ["instructions", grouped(report.instructions)],
