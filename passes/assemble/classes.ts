@@ -115,19 +115,24 @@ export interface LoweredBlocks {
   readonly classOf: readonly number[];
 }
 
-/** Lowers the first block of every class of a chain. */
-export function lowerBlocks(graph: Graph, chain: BlockChain, target: Target): LoweredBlocks {
+/** Lowers the first block of every class of a chain. `halfTables`: constants that are kept in float16. */
+export function lowerBlocks(
+  graph: Graph,
+  chain: BlockChain,
+  target: Target,
+  halfTables: ReadonlySet<TensorId>,
+): LoweredBlocks {
   const ordinals = borderOrdinals(graph, chain);
   const graphInputs = new Set(graph.inputs.map((input) => input.tensor));
   const known = new Map<string, number>();
   const classes: LoweredClass[] = [];
   const classOf = chain.blocks.map((block) => {
     const places = [...block.inputs, ...block.outputs].map((id) => ordinals.get(id)).join();
-    const key = `${block.form}|${places}`;
+    const key = `${block.form}|${places}|${block.tensors.flatMap((id, i) => (halfTables.has(id) ? [i] : []))}`;
     const before = known.get(key);
     if (before !== undefined) return before;
     const inputs = block.inputs.map((tensor) => ({ tensor, mayBeF16: graphInputs.has(tensor) }));
-    const lowered = lowerBlock(graph, { nodes: block.nodes, inputs, outputs: block.outputs }, target);
+    const lowered = lowerBlock(graph, { nodes: block.nodes, inputs, outputs: block.outputs, halfTables }, target);
     const index = classes.length;
     classes.push({ first: block, lowered, pinned: pinBorders(target, lowered, ordinals) });
     known.set(key, index);

@@ -7,7 +7,7 @@ import { elementCount } from "../../ir/graph/graph.ts";
 import { float16FromF32Bits } from "../../ir/numeric/float16.ts";
 import type { Target } from "../../ir/target/target.ts";
 import type { Storage } from "../lower/kernel.ts";
-import { flatPositions } from "../lower/movement.ts";
+import { dimOffsets, type Layout } from "../lower/layout.ts";
 import { type Buffer, rowsPerCycle, type TileContent } from "../schedule/state.ts";
 
 /** Raw 32-bit (or 8-bit) elements of the constant read last; consecutive buffers mostly hold pieces of one tensor. */
@@ -91,28 +91,63 @@ function fillPart(
     case "tensor": {
       const id = instance(content.tensor);
       const elements = reader.elements(id);
-      const positions = flatPositions(content.layout);
-      const indices = repeatedIndices(graph.tensors[id]?.shape ?? [], content.layout.shape);
-      for (let e = 0; e < positions.vectors.length; e++) {
-        const vector = (positions.vectors[e] as number) - first;
-        if (vector < 0 || vector >= words) continue;
-        const bits = storedBits(elements[indices[e] as number] as number, storage.type);
-        if (!content.uniform) put(vector, positions.lanes[e] as number, bits);
-        else for (let lane = 0; lane < lanes; lane++) put(vector, lane, bits);
-      }
+      forElements(content.layout, graph.tensors[id]?.shape ?? [], first, first + words, (vector, lane, element) => {
+        const bits = storedBits(elements[element] as number, storage.type);
+        if (!content.uniform) put(vector - first, lane, bits);
+        else for (let each = 0; each < lanes; each++) put(vector - first, each, bits);
+      });
     }
   }
 }
 
-/** Element of a tensor for every element of the shape its size-1 dims are repeated to. */
-function repeatedIndices(shape: readonly number[], repeated: readonly number[]): Int32Array {
+/**
+ * Calls `visit` for every element of a layout that stands in vectors [from, to), with the element of the tensor of `shape` that is there: a
+ * dimension of size 1 is repeated. Parts of the layout that lie outside are passed over.
+ */
+function forElements(
+  layout: Layout,
+  shape: readonly number[],
+  from: number,
+  to: number,
+  visit: (vector: number, lane: number, element: number) => void,
+): void {
+  const rank = layout.shape.length;
+  const offsets = layout.shape.map((size, d) => dimOffsets(layout.dims[d] ?? [], size));
+  const steps = new Array<number>(rank).fill(0);
   let step = 1;
-  const dims = shape.map(() => [] as { size: number; vector: number; lane: number }[]);
-  for (let d = shape.length - 1; d >= 0; d--) {
-    dims[d] = [{ size: repeated[d] as number, vector: shape[d] === 1 ? 0 : step, lane: 0 }];
-    step *= shape[d] as number;
+  for (let d = rank - 1; d >= 0; d--) {
+    if ((shape[d] ?? 1) > 1) steps[d] = step;
+    step *= shape[d] ?? 1;
   }
-  return flatPositions({ shape: repeated, dims, vector: 0, lane: 0 }).vectors;
+  // Least and largest vector offset of the dimensions from d on.
+  const least = new Array<number>(rank + 1).fill(0);
+  const most = new Array<number>(rank + 1).fill(0);
+  for (let d = rank - 1; d >= 0; d--) {
+    const { low, high } = extremes(offsets[d]?.vectors ?? new Int32Array(1));
+    least[d] = (least[d + 1] ?? 0) + low;
+    most[d] = (most[d + 1] ?? 0) + high;
+  }
+  const go = (d: number, vector: number, lane: number, element: number): void => {
+    if (vector + (most[d] ?? 0) < from || vector + (least[d] ?? 0) >= to) return;
+    const own = offsets[d];
+    if (own === undefined) {
+      visit(vector, lane, element);
+      return;
+    }
+    const by = steps[d] ?? 0;
+    for (let i = 0; i < own.vectors.length; i++)
+      go(d + 1, vector + (own.vectors[i] as number), lane + (own.lanes[i] as number), element + i * by);
+  };
+  go(0, layout.vector, layout.lane, 0);
+}
+
+function extremes(numbers: Int32Array): { readonly low: number; readonly high: number } {
+  let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const number of numbers) {
+    low = Math.min(low, number);
+    high = Math.max(high, number);
+  }
+  return { low, high };
 }
 
 const tileType = { fp16: "f16", fp32: "f32", int8: "i8" } as const;

@@ -6,6 +6,7 @@ import type { Target, TopologySpec } from "../../ir/target/target.ts";
 import { buildTopology, type Topology } from "../../ir/target/topology.ts";
 import { type Assembled, type AssemblyOptions, assembleProgram } from "../assemble/assemble.ts";
 import { type CompiledBlocks, type LoweredBlocks, lowerBlocks, scheduleBlocks } from "../assemble/classes.ts";
+import { halfTablesOf } from "../assemble/half-tables.ts";
 import { type BlockChain, findBlocks } from "../blocks/blocks.ts";
 import type { ChainProblem } from "../partition/problem.ts";
 import { fewestChips } from "../partition/solve.ts";
@@ -102,7 +103,8 @@ export function compileGraph(graph: Graph, target: Target, options: CompileOptio
   const pins = pinnedBlocks(chain, resolved, counts.at(-1) ?? 1);
   if (!pins.ok) return pins;
   options.onStage?.("lower");
-  const lowered = lowerBlocks(graph, chain, target);
+  const halfTables = halfTablesOf(graph, target);
+  const lowered = lowerBlocks(graph, chain, target, halfTables);
   if (!goesOn({ pass: "lower", blocks: lowered })) return stopped;
   const scheduled = new Map<WeightColumns, CompiledBlocks>();
   /** Undefined where the observer ends the compilation. */
@@ -114,7 +116,7 @@ export function compileGraph(graph: Graph, target: Target, options: CompileOptio
     scheduled.set(columns, blocks);
     return goesOn({ pass: "schedule", blocks, weights: columns }) ? blocks : undefined;
   };
-  const demand = graphDemand(graph);
+  const demand = graphDemand(graph, halfTables);
   const weights = weightChain(chain, demand, target, counts.at(-1) ?? 1);
   let full: Attempt = { kind: "full", problem: weights, finding: undefined };
   if (demand.weightBytes <= weights.capacityBytes * weights.chips) {

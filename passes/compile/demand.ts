@@ -29,7 +29,8 @@ export const totalBytes = (demand: GraphDemand): number => demand.weightBytes + 
 const storedElementBytes = { int8: 1, uint8: 1 } as const satisfies Record<string, number>;
 const matrixElementBytes = { fp16: 2, fp32: 4, int8: 1 } as const satisfies Record<string, number>;
 
-export function graphDemand(graph: Graph): GraphDemand {
+/** `halfTables`: constants that are kept in float16. */
+export function graphDemand(graph: Graph, halfTables: ReadonlySet<TensorId> = new Set()): GraphDemand {
   const { rootOf } = findRoots(graph);
   const nodes = graph.nodes.filter((node) => !isViewNode(node));
   const reader = new Map<TensorId, GraphNode>();
@@ -51,7 +52,7 @@ export function graphDemand(graph: Graph): GraphDemand {
     const node = reader.get(id);
     if (data === undefined || node === undefined) return [];
     const matrix = matrixBytes.get(id);
-    const bytes = elementCount(shape) * (matrix ?? lookUp(storedElementBytes, dtype) ?? 4);
+    const bytes = elementCount(shape) * (matrix ?? (halfTables.has(id) ? 2 : (lookUp(storedElementBytes, dtype) ?? 4)));
     const size = matrix === undefined ? {} : { matrixElementBytes: matrix };
     weightBytesOf.set(id, bytes);
     return [{ tensor: name, bytes, kind: "weight", node: nodeReference(graph, node), ...size }];

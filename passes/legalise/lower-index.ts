@@ -3,8 +3,8 @@
 import { numberOf, stringOf } from "../../ir/graph/attr.ts";
 import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
 import { numbersOf } from "../../ir/graph/values.ts";
-import { add, eq, lt, max, min, mul, select, sub } from "./arith.ts";
-import { type CoreDraft, constantOf, int, shapeOf, smallValue, uniform } from "./core-draft.ts";
+import { add, eq, lt, max, min, mul, select, sub, unary } from "./arith.ts";
+import { type CoreDraft, constantOf, int, isConstant, isFloat, shapeOf, smallValue, uniform } from "./core-draft.ts";
 import { clamp } from "./functions.ts";
 import { insideFlags, iota } from "./lower-views.ts";
 import { rangeOf } from "./range.ts";
@@ -69,6 +69,15 @@ function gatherRuns(d: CoreDraft, data: TensorId, indices: readonly number[], ax
   return concat(d, parts, axis);
 }
 
+/** Elements from which on a constant table is an embedding, kept in float16 where the matrix units take float16 anyway. */
+const LARGE_TABLE = 1 << 20;
+
+function tableOf(d: CoreDraft, data: TensorId): TensorId {
+  const isRounded =
+    d.precision === "fp16" && isFloat(d, data) && isConstant(d, data) && elementCount(shapeOf(d, data)) >= LARGE_TABLE;
+  return isRounded ? unary(d, "roundF16", data) : data;
+}
+
 /** Rows of data along an axis; indices of any shape. */
 export function gatherRows(d: CoreDraft, data: TensorId, indices: TensorId, axis: number): TensorId {
   const size = shapeOf(d, data)[axis] ?? 0;
@@ -79,7 +88,7 @@ export function gatherRows(d: CoreDraft, data: TensorId, indices: TensorId, axis
   const shape = [...shapeOf(d, data).slice(0, axis), ...shapeOf(d, indices), ...shapeOf(d, data).slice(axis + 1)];
   const joined = places === undefined || !inRange ? undefined : gatherRuns(d, data, places, axis);
   if (joined !== undefined) return reshape(d, joined, shape);
-  return gather(d, data, insideAxis(d, indices, size), axis);
+  return gather(d, tableOf(d, data), insideAxis(d, indices, size), axis);
 }
 
 function gatherOf(d: CoreDraft, site: Site): Lowered {

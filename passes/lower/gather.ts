@@ -4,6 +4,7 @@ import { type Demands, resultHome, standardLaneDim } from "./elementwise.ts";
 import { access, type Home, homesOf, type LowerContext, newHome, storageOf, storedTypeOf, tensorOf } from "./homes.ts";
 import type { Access, EwArg, EwPass, GatherJob, StorageId } from "./kernel.ts";
 import { dimOffsets, type Layout, makeLayout, runsAlongLanes } from "./layout.ts";
+import { movPass } from "./move.ts";
 import { flatPositions } from "./movement.ts";
 import { pushPasses } from "./passes.ts";
 import { constantHome, isConstant, moveTo } from "./request.ts";
@@ -32,7 +33,10 @@ function tableLaneDim(shape: readonly number[], axis: number, lanes: number): nu
   return rest.at(-1) ?? -1;
 }
 
-/** A constant table in as few parts as half a bank allows. */
+/** Parts of a constant table: two of them leave some of a bank to others. */
+const partsOfBank = 16 / 7;
+
+/** A constant table in few parts. */
 function constantTable(context: LowerContext, id: TensorId, laneDim: number, type: Home["type"]): Home {
   const { name, shape } = tensorOf(context, id);
   const { layout, vectors } = makeLayout(shape, laneDim, context.target.lanes);
@@ -40,7 +44,7 @@ function constantTable(context: LowerContext, id: TensorId, laneDim: number, typ
   const known = context.constants.get(key);
   if (known !== undefined) return { storage: known, type, layout, uniform: false };
   const content = { kind: "tensor", tensor: id, layout, uniform: false } as const;
-  const partVectors = Math.max(1, Math.min(vectors, context.target.mem.wordsPerBank >> 1));
+  const partVectors = Math.max(1, Math.min(vectors, Math.floor(context.target.mem.wordsPerBank / partsOfBank)));
   const home = newHome(context, name, type, layout, vectors, { content, partVectors });
   context.constants.set(key, home.storage);
   return home;
@@ -50,7 +54,7 @@ function tableHome(context: LowerContext, id: TensorId, axis: number, origins: r
   const shape = tensorOf(context, id).shape;
   const type = storedTypeOf(tensorOf(context, id));
   const laneDim = tableLaneDim(shape, axis, context.target.lanes);
-  if (isConstant(context, id)) return constantTable(context, id, laneDim, type);
+  if (isConstant(context, id)) return constantTable(context, id, laneDim, context.halfTables.has(id) ? "f16" : type);
   const known = homesOf(context, id).find((home) => home.type === type && isTable(context, home, axis, laneDim));
   return known ?? moveTo(context, id, laneDim, false, type, origins);
 }
@@ -149,44 +153,71 @@ interface Gatherer {
   readonly context: LowerContext;
   readonly table: StorageId;
   readonly scale: number;
+  /** Type of the table's elements. */
   readonly type: Home["type"];
   readonly origins: readonly number[];
+  /** Indices counted from the start of a part, by that start and the place of the indices. */
+  readonly shifted: Map<string, Access>;
 }
 
-/** One lookup over a table in several parts. */
-function gatherParts(g: Gatherer, base: number, ranges: readonly RowRange[], index: Access, out: Access): void {
-  const { context, origins } = g;
-  let best: Access | undefined;
-  for (const [k, range] of ranges.entries()) {
-    let local = index;
-    if (range.from > 0) {
-      local = scratch(context, "index", "i32", index.vectors.length);
-      const shift: EwPass = {
-        count: index.vectors.length,
-        sources: [index],
-        ops: [{ op: "isub", args: [sourceArg(0), intArg(range.from)], reset: 0 }],
-        sinks: [{ op: 0, access: local, every: 1 }],
-      };
-      pushPasses(context, "gather", origins, [shift]);
-    }
-    const rows = scratch(context, "rows", g.type, out.vectors.length);
-    const job: GatherJob = {
+/** Indices counted from row `from` on. */
+function shiftedIndex(g: Gatherer, index: Access, from: number): Access {
+  if (from === 0) return index;
+  const key = `${from}:${index.vectors.join()}`;
+  const known = g.shifted.get(key);
+  if (known !== undefined) return known;
+  const local = scratch(g.context, "index", "i32", index.vectors.length);
+  const shift: EwPass = {
+    count: index.vectors.length,
+    sources: [index],
+    ops: [{ op: "isub", args: [sourceArg(0), intArg(from)], reset: 0 }],
+    sinks: [{ op: 0, access: local, every: 1 }],
+  };
+  pushPasses(g.context, "gather", g.origins, [shift]);
+  g.shifted.set(key, local);
+  return local;
+}
+
+/** What each part has at the indices, counted from its own start. */
+function gatherEach(g: Gatherer, base: number, ranges: readonly RowRange[], index: Access): Access[] {
+  const jobs = ranges.map(
+    ({ from, count }): GatherJob => ({
       table: g.table,
-      base: base + g.scale * range.from,
+      base: base + g.scale * from,
       scale: g.scale,
-      limit: range.count,
-      index: local,
-      out: rows,
-    };
-    context.kernels.push({ kind: "gather", name: "gather", origins, jobs: [job] });
-    if (best === undefined) {
-      best = rows;
-      continue;
+      limit: count,
+      index: shiftedIndex(g, index, from),
+      out: scratch(g.context, "rows", g.type, index.vectors.length),
+    }),
+  );
+  for (const job of jobs) g.context.kernels.push({ kind: "gather", name: "gather", origins: g.origins, jobs: [job] });
+  return jobs.map(({ out }) => out);
+}
+
+/** One lookup over a table in several parts: all are asked, and of every two answers the one whose part has the row is kept. */
+function gatherParts(g: Gatherer, base: number, ranges: readonly RowRange[], index: Access, out: Access): void {
+  let answers = gatherEach(g, base, ranges, index).map((rows, i) => ({ rows, from: ranges[i]?.from ?? 0 }));
+  while (answers.length > 1) {
+    const kept: typeof answers = [];
+    for (let i = 0; i < answers.length; i += 2) {
+      const [earlier, later] = answers.slice(i, i + 2);
+      if (earlier === undefined) continue;
+      if (later === undefined) {
+        kept.push(earlier);
+        continue;
+      }
+      const rows = answers.length === 2 ? out : scratch(g.context, "rows", g.type, out.vectors.length);
+      pushPasses(g.context, "gather", g.origins, [choosePass(index, earlier.rows, later.rows, later.from, rows)]);
+      kept.push({ rows, from: earlier.from });
     }
-    const chosen = k === ranges.length - 1 ? out : scratch(context, "rows", g.type, out.vectors.length);
-    pushPasses(context, "gather", origins, [choosePass(index, best, rows, range.from, chosen)]);
-    best = chosen;
+    answers = kept;
   }
+}
+
+/** One lookup over a table in one part that is narrower than the result. */
+function gatherWidened(g: Gatherer, base: number, limit: number, index: Access, out: Access): void {
+  const [rows] = gatherEach(g, base, [{ from: 0, count: limit }], index);
+  if (rows !== undefined) pushPasses(g.context, "gather", g.origins, [movPass(rows, out)]);
 }
 
 /** Rows of `data` at run-time indices; one index a vector, one address stream for all byte planes. */
@@ -213,15 +244,18 @@ export function lowerGather(
     context,
     table: table.storage,
     scale: (axisVectors[1] ?? 0) - (axisVectors[0] ?? 0),
-    type: home.type,
+    type: table.type,
     origins,
+    shifted: new Map(),
   };
   const jobs: GatherJob[] = [];
   for (const { base, index: from, out: to } of lookups(table, index, layout, axis)) {
     const ranges = rowRanges(base, g.scale, limit, partVectors);
     const [ids, out] = [access(index.storage, Int32Array.from(from)), access(home.storage, Int32Array.from(to))];
-    if (ranges.length === 1) jobs.push({ table: table.storage, base, scale: g.scale, limit, index: ids, out });
-    else gatherParts(g, base, ranges, ids, out);
+    if (ranges.length > 1) gatherParts(g, base, ranges, ids, out);
+    else if (table.type === home.type)
+      jobs.push({ table: table.storage, base, scale: g.scale, limit, index: ids, out });
+    else gatherWidened(g, base, limit, ids, out);
   }
   if (jobs.length > 0) context.kernels.push({ kind: "gather", name: "gather", origins, jobs });
 }

@@ -28,6 +28,8 @@ export interface LowerContext {
   readonly producers: ReadonlyMap<TensorId, GraphNode>;
   /** Constant storages already made, by a key of their content. */
   readonly constants: Map<string, StorageId>;
+  /** Constant tables whose elements are all float16 numbers: they are kept as such. */
+  readonly halfTables: ReadonlySet<TensorId>;
   /** Lane dimension chosen for each tensor the block computes. */
   readonly laneDims: ReadonlyMap<TensorId, number>;
   /** Moves the elements of a view whose layout algebra has no answer (set by move-view.ts). */

@@ -37,6 +37,8 @@ export interface Block {
   readonly nodes: readonly GraphNode[];
   readonly inputs: readonly BlockInput[];
   readonly outputs: readonly TensorId[];
+  /** Constant tables whose elements are all float16 numbers. */
+  readonly halfTables: ReadonlySet<TensorId>;
 }
 
 /** Where a border tensor stands: its storage and layout; the place is decided outside. */
@@ -90,6 +92,7 @@ export function lowerBlock(graph: Graph, block: Block, target: Target): LoweredB
     homes: new Map(),
     producers,
     constants: new Map(),
+    halfTables: block.halfTables,
     laneDims,
     moveView,
   };

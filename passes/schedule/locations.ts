@@ -10,6 +10,7 @@ import {
   bytesOfStorage,
   columnLoad,
   type Location,
+  persistentWords,
   pinKey,
   type ScheduleState,
   storageById,
@@ -68,6 +69,20 @@ function jitter(
   return (((hash ^ (hash >>> 15)) >>> 0) / 2 ** 32) * noise;
 }
 
+/** Constants of at least this share of a bank may stand in any column. */
+const tableShare = 1 / 8;
+/** Constants leave the rest of a bank to what is computed. */
+const constantShare = 7 / 8;
+
+/** What speaks against a place for a part of a constant: too little room in the bank, or a column that others were to have. */
+function constantCost(state: ScheduleState, words: number, location: Location, isOwn: boolean): number {
+  const { hemisphere, column, sub, width, bank } = location;
+  const first = column * state.target.mem.slicesPerColumn + sub;
+  const slices = Array.from({ length: width }, (_, i) => first + i);
+  const used = persistentWords(state, hemisphere, slices, bank);
+  return (used + words > state.target.mem.wordsPerBank * constantShare ? 1e9 : 0) + (isOwn ? 0 : 1e7);
+}
+
 /** Locations for a part of `storage`, best first. */
 export function candidateLocations(
   state: ScheduleState,
@@ -80,19 +95,24 @@ export function candidateLocations(
   const perColumn = state.target.mem.slicesPerColumn;
   // The identity is read while narrow results are written: it stands apart from them.
   const apart = storage.content?.kind === "identity" && narrow < all;
-  const [from, to] = apart ? [narrow, all] : width === 4 ? [0, wide] : [wide, narrow];
+  const [ownFrom, ownTo] = apart ? [narrow, all] : width === 4 ? [0, wide] : [wide, narrow];
+  const words = partWords(storage, part);
+  const isConstant = storage.content !== undefined;
+  const [from, to] = isConstant && words >= tableShare * state.target.mem.wordsPerBank ? [0, all] : [ownFrom, ownTo];
   const avoided = avoidedColumns(state, storage.id, part);
   const found: { location: Location; cost: number }[] = [];
   for (const hemisphere of side === undefined ? hemispheres : [side]) {
     for (let column = from; column < to; column++) {
       for (let bank = 0; bank < state.target.mem.banks; bank++) {
         for (let sub = 0; sub + width <= perColumn; sub += width) {
+          const location = { hemisphere, column, sub, width, bank };
           const cost =
+            (isConstant ? constantCost(state, words, location, column >= ownFrom && column < ownTo) : 0) +
             columnLoad(state, hemisphere, column, bank) +
             (avoided.has(`${hemisphere}${column}`) ? 1e6 : 0) +
             sub * 0.01 +
             jitter(state, storage.id + part, hemisphere, column, bank, sub);
-          found.push({ location: { hemisphere, column, sub, width, bank }, cost });
+          found.push({ location, cost });
         }
       }
     }

@@ -115,6 +115,8 @@ export interface ScheduleState {
   readonly load: number[];
   /** Words of each column and bank that hold weights and constants: every layer on a chip adds as much again. */
   readonly persistent: number[];
+  /** The same of each slice and bank. */
+  readonly persistentOfSlice: number[];
   /** Buffers of weight tiles by content, so that a tile used twice stands once. */
   readonly tiles: Map<string, Buffer>;
   readonly laneMaps: Int16Array[];
@@ -157,6 +159,7 @@ export function newScheduleState(
     together,
     load: new Array(2 * memColumnsPerHemisphere(target) * 2).fill(0),
     persistent: new Array(2 * memColumnsPerHemisphere(target) * 2).fill(0),
+    persistentOfSlice: new Array(2 * target.mem.slicesPerHemisphere * 2).fill(0),
     tiles: new Map(),
     laneMaps: [],
     laneMapIndex: new Map(),
@@ -202,6 +205,21 @@ export function addColumnLoad(
   state.load[index] = (state.load[index] as number) + words;
 }
 
+const sliceIndex = (state: ScheduleState, hemisphere: Hemisphere, slice: number, bank: number): number =>
+  ((hemisphere === "W" ? 0 : 1) * state.target.mem.slicesPerHemisphere + slice) * 2 + bank;
+
+/** Most words of weights and constants that one of the slices has in a bank. */
+export const persistentWords = (
+  state: ScheduleState,
+  hemisphere: Hemisphere,
+  slices: readonly number[],
+  bank: number,
+): number =>
+  Math.max(...slices.map((slice) => state.persistentOfSlice[sliceIndex(state, hemisphere, slice, bank)] ?? 0));
+
+const isPersistent = (state: ScheduleState, { content }: Pick<Buffer, "content">): boolean =>
+  content.kind === "tile" || state.storages[content.storage]?.content !== undefined;
+
 export const storageById = (state: ScheduleState, id: StorageId): Storage => state.storages[id] as Storage;
 
 export function addBuffer(state: ScheduleState, spec: Omit<Buffer, "id" | "firstWrite" | "lastRead">): Buffer {
@@ -210,10 +228,15 @@ export function addBuffer(state: ScheduleState, spec: Omit<Buffer, "id" | "first
   const perColumn = state.target.mem.slicesPerColumn;
   for (const column of new Set(buffer.slices.map((slice) => Math.floor(slice / perColumn)))) {
     addColumnLoad(state, buffer.hemisphere, column, buffer.bank, Math.max(buffer.words, state.tuning.leastLoad));
-    const { content } = buffer;
-    if (content.kind === "tile" || state.storages[content.storage]?.content !== undefined) {
+    if (isPersistent(state, buffer)) {
       const index = loadIndex(state, buffer.hemisphere, column, buffer.bank);
       state.persistent[index] = (state.persistent[index] as number) + buffer.words;
+    }
+  }
+  if (isPersistent(state, buffer)) {
+    for (const slice of buffer.slices) {
+      const index = sliceIndex(state, buffer.hemisphere, slice, buffer.bank);
+      state.persistentOfSlice[index] = (state.persistentOfSlice[index] ?? 0) + buffer.words;
     }
   }
   return buffer;
