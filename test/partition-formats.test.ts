@@ -195,6 +195,95 @@ describe("layer chains", () => {
   });
 });
 
+describe("layers of operators", () => {
+  const matmul = (name: string, cycles: number, inputs?: readonly string[]) => ({
+    name,
+    kind: "matmul",
+    outputBytes: 640,
+    computeCycles: cycles,
+    weightBytes: 1000,
+    ...(inputs === undefined ? {} : { inputs }),
+  });
+  const ops = [
+    matmul("up", 4000, ["input"]),
+    { name: "act", kind: "elementwise", outputBytes: 640, computeCycles: 100 },
+    matmul("down", 4000),
+    { name: "add", kind: "elementwise", inputs: ["down", "input"], outputBytes: 640, computeCycles: 10 },
+  ];
+  const file = {
+    schema: "lpuc.layers/1",
+    chips: 8,
+    capacityBytes: 5000,
+    degrees: [1, 2, 4],
+    links: { latencyCycles: 100, cyclesPerVector: 5, vectorBytes: 320 },
+    layers: [{ name: "mlp", repeat: 2, inputBytes: 640, activationBytes: 500, ops }],
+  };
+
+  it("decides stages, groups and splits together", () => {
+    const { json, text } = ask(JSON.stringify(file));
+    // 4 chips a layer: 1000 + 25 + 1000 + 10 cycles, and one all-reduce beside them.
+    expect(json).toMatchObject({
+      format: "layers",
+      objective: 2035,
+      stages: [
+        { chip: 0, tensorParallel: 4 },
+        { chip: 4, tensorParallel: 4 },
+      ],
+      splits: [
+        {
+          tensorParallel: 4,
+          layers: [0, 1],
+          ways: [{ way: "columns" }, { way: "shares" }, { way: "rows" }, { way: "whole" }],
+          collectives: [{ op: "down", collective: "allReduce", cycles: 110 }],
+        },
+      ],
+    });
+    expect(text).toContain("layers 0-1, each over 4 chips:");
+    // Two layers, a transfer of 100 + 10 cycles between them, an all-reduce in each.
+    expect(json.latency).toBe(2 * (2035 + 110) + 110);
+    expect(ask(JSON.stringify(file), { chips: 2 }).json).toMatchObject({ objective: 8110 });
+    expect(ask(JSON.stringify(file), { chips: 2, capacityBytes: 3000 }).json).toMatchObject({ objective: 8110 });
+    expect(ask(JSON.stringify(file), { chips: 4, capacityBytes: 2499 }).json).toMatchObject({
+      fits: true,
+      splits: [{ tensorParallel: 2 }],
+    });
+    expect(ask(JSON.stringify(file), { chips: 1, capacityBytes: 2499 }).fits).toBe(false);
+  });
+
+  it("holds groups within nodes, and spreads experts", () => {
+    const experts = Array.from({ length: 4 }, (_, i) => ({ computeCycles: 500 + i, weightBytes: 1200 }));
+    const moe = { name: "experts", kind: "experts", outputBytes: 640, experts };
+    const layers = [{ name: "moe", repeat: 2, inputBytes: 640, ops: [moe] }];
+    const { json } = ask(JSON.stringify({ ...file, chips: 7, chipsPerNode: 4, capacityBytes: 1300, layers }));
+    // The second group of four would reach over the border of the node.
+    expect(json.fits).toBe(false);
+    const roomy = ask(JSON.stringify({ ...file, chips: 8, chipsPerNode: 4, capacityBytes: 1300, layers }));
+    expect(roomy.json).toMatchObject({ stages: [{ chip: 0 }, { chip: 4 }] });
+    expect(Number(roomy.json.objective)).toBeLessThanOrEqual(503);
+  });
+
+  it("tells everything that is wrong, each with its path", () => {
+    const bad = {
+      ...file,
+      chip: 3,
+      degrees: [0],
+      links: { ...file.links, cyclesPerVector: 0 },
+      layers: [{ ops: [{ ...matmul("a", 1), kind: "matmull" }, matmul("b", -1, ["c"]), matmul("a", 1)] }],
+    };
+    const answer = runPartition(JSON.stringify(bad));
+    expect(answer.ok ? [] : answer.faults.map(({ path }) => path)).toEqual([
+      "chip",
+      "degrees[0]",
+      "links.cyclesPerVector",
+      "layers[0].ops[0].kind",
+      "layers[0].ops[1].inputs[0]",
+      "layers[0].ops[1].computeCycles",
+      "layers[0].ops[2].name",
+    ]);
+    expect(runPartition(JSON.stringify({ ...file, layers: [] }))).toMatchObject({ ok: false });
+  });
+});
+
 describe("any input", () => {
   it("also reads the passes' own text", () => {
     const chain = plainChain({ computeCycles: [4, 6, 5, 3], chips: 2 });
@@ -212,6 +301,14 @@ describe("any input", () => {
       { requiredKeys: [] },
     );
     const chains = fc.dictionary(fc.string(), fc.record({ weights_us: value, param_bytes: value }));
+    const op = fc.record({ kind: fc.constantFrom("matmul", "heads", "experts"), inputs: value, computeCycles: value });
+    const layers = fc.record({
+      schema: fc.constant("lpuc.layers/1"),
+      capacityBytes: fc.constant(9),
+      degrees: fc.oneof(value, fc.constant([1, 2])),
+      links: fc.constant({ latencyCycles: 1, cyclesPerVector: 1, vectorBytes: 1 }),
+      layers: fc.oneof(value, fc.array(fc.record({ ops: fc.oneof(value, fc.array(op)) }))),
+    });
     fc.assert(
       fc.property(
         fc.oneof(
@@ -219,6 +316,7 @@ describe("any input", () => {
           value.map((v) => JSON.stringify(v)),
           near.map((v) => JSON.stringify(v)),
           chains.map((v) => JSON.stringify(v)),
+          layers.map((v) => JSON.stringify(v)),
         ),
         (text) => {
           const answer = runPartition(text, { chips: 3 });

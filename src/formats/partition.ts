@@ -7,11 +7,19 @@ import {
   parseDagProblem,
 } from "../../passes/partition/dag-problem.ts";
 import { solveDag } from "../../passes/partition/dag-solve.ts";
-import { type ChainInfeasible, type ChainProblem, plainChain } from "../../passes/partition/problem.ts";
+import { layersProblem, type SplitVariant } from "../../passes/partition/layers.ts";
+import {
+  type ChainInfeasible,
+  type ChainProblem,
+  type ChainStage,
+  plainChain,
+  verifyChainProblem,
+} from "../../passes/partition/problem.ts";
 import { parseChainProblem } from "../../passes/partition/problem-text.ts";
 import { solveChain } from "../../passes/partition/solve.ts";
 import { type Fault, isRecord, parseJson } from "./json-value.ts";
 import { readLayerChains } from "./layer-chains.ts";
+import { LAYERS_SCHEMA, readOperatorLayers } from "./operator-layers.ts";
 import { looksLikePlacementGraph, readPlacementGraph } from "./placement-graph.ts";
 
 export type PartitionOptions = {
@@ -49,7 +57,9 @@ export function runPartition(text: string, options: PartitionOptions = {}): Part
   if (text.startsWith("chain ")) {
     const parsed = parseChainProblem(text);
     if (!parsed.ok) return { ok: false, faults: parsed.errors.map(lineFault) };
-    return answer("chain", solveLayers("chain", resize(parsed.problem, options)));
+    const resized = resize(parsed.problem, options);
+    const wrong = verifyChainProblem(resized).map((message) => ({ path: "", message }));
+    return wrong.length > 0 ? { ok: false, faults: wrong } : answer("chain", solveLayers("chain", resized));
   }
   const parsed = parseJson(text);
   if (!parsed.ok) return parsed;
@@ -58,7 +68,18 @@ export function runPartition(text: string, options: PartitionOptions = {}): Part
     if (!graph.ok) return graph;
     return answer("placement", solvePlacement(graph.value.problem, graph.value.ids, options));
   }
+  if (isRecord(parsed.value) && parsed.value.schema === LAYERS_SCHEMA) return runLayers(parsed.value, options);
   return runChains(parsed.value, options);
+}
+
+/** Operators are split inside their layers first, then layers are cut into stages. */
+function runLayers(file: Readonly<Record<string, unknown>>, options: PartitionOptions): PartitionAnswer {
+  const read = readOperatorLayers(file, options);
+  if (!read.ok) return read;
+  const { problem, variants } = layersProblem(read.value.layers, read.value.system);
+  const faults = verifyChainProblem(problem).map((message) => ({ path: "", message }));
+  if (faults.length > 0) return { ok: false, faults };
+  return answer("layers", solveLayers("layers", problem, variants));
 }
 
 function checkOptions(options: PartitionOptions): readonly Fault[] {
@@ -74,7 +95,7 @@ function lineFault(error: { readonly line: number; readonly message: string }): 
   return { path: `line ${error.line}`, message: error.message };
 }
 
-function answer(format: "placement" | "chain", part: Part): PartitionAnswer {
+function answer(format: "placement" | "chain" | "layers", part: Part): PartitionAnswer {
   return { ok: true, fits: part.fits, json: { schema: SCHEMA, format, ...part.json }, text: part.text };
 }
 
@@ -106,10 +127,11 @@ function runChains(value: unknown, options: PartitionOptions): PartitionAnswer {
 
 function resize(problem: ChainProblem, options: PartitionOptions): ChainProblem {
   const { chips = problem.chips, capacityBytes = problem.capacityBytes } = options;
-  return { ...problem, chips, capacityBytes };
+  const borders = problem.borders?.slice(0, chips - 1);
+  return { ...problem, chips, capacityBytes, ...(borders === undefined ? {} : { borders }) };
 }
 
-function solveLayers(name: string, problem: ChainProblem): Part {
+function solveLayers(name: string, problem: ChainProblem, variants: readonly SplitVariant[] = []): Part {
   const { chips, layers } = problem;
   const capacityBytes = problem.capacityBytes === Number.MAX_SAFE_INTEGER ? null : problem.capacityBytes;
   const common = { name, layers: layers.length, chips, capacityBytes };
@@ -137,9 +159,18 @@ function solveLayers(name: string, problem: ChainProblem): Part {
     objectiveLine("bottleneck", objective, objective),
     ...table(["chip", "load", "bytes", "layers"], rows),
   ];
+  const used = [...new Set(solution.stages.map((stage) => stage.variant))].sort((a, b) => a - b);
+  const splits = used.flatMap((v) =>
+    splitTables(
+      variants[v],
+      solution.stages.filter(({ variant }) => variant === v),
+    ),
+  );
+  lines.push(...splitLines(splits));
   const json = {
     ...common,
     fits: true,
+    ...(variants.length === 0 ? {} : { splits }),
     objective,
     lowerBound: objective,
     isOptimal: true,
@@ -150,6 +181,50 @@ function solveLayers(name: string, problem: ChainProblem): Part {
     workUnits: solution.workUnits,
   };
   return { fits: true, json, text: `${lines.join("\n")}\n` };
+}
+
+type SplitTable = {
+  readonly tensorParallel: number;
+  readonly layers: readonly number[];
+  readonly ways: readonly { readonly op: string; readonly way: string }[];
+  readonly collectives: readonly { readonly op: string; readonly collective: string; readonly cycles: number }[];
+};
+
+/** How the operators of the layers of some stages are split; layers that are split alike stand together. */
+function splitTables(variant: SplitVariant | undefined, stages: readonly ChainStage[]): readonly SplitTable[] {
+  const tables = new Map<unknown, SplitTable & { readonly layers: number[] }>();
+  for (const { firstLayer, endLayer } of stages) {
+    for (let layer = firstLayer; layer < endLayer; layer++) {
+      const split = variant?.splits[layer];
+      if (variant === undefined || split === undefined) continue;
+      const known = tables.get(split);
+      if (known !== undefined) {
+        known.layers.push(layer);
+        continue;
+      }
+      const { ops, inputCycles } = split.problem;
+      const made = (op: number) => (op < 0 ? { name: "input", cycles: inputCycles } : ops[op]);
+      const ways = ops.map(({ name, ways }, i) => ({ op: name, way: ways[split.solution.ways[i] ?? 0]?.name ?? "" }));
+      const collectives = split.solution.conversions
+        .filter(({ conversion }) => conversion !== "slice")
+        .map(({ op, conversion }) => {
+          return { op: made(op)?.name ?? "", collective: conversion, cycles: made(op)?.cycles[conversion] ?? 0 };
+        });
+      tables.set(split, { tensorParallel: variant.degree, layers: [layer], ways, collectives });
+    }
+  }
+  return [...tables.values()];
+}
+
+function splitLines(splits: readonly SplitTable[]): readonly string[] {
+  return splits
+    .filter(({ tensorParallel }) => tensorParallel > 1)
+    .flatMap(({ tensorParallel, layers, ways, collectives }) => {
+      const after = new Map(collectives.map(({ op, collective, cycles }) => [op, `${collective}, ${cycles} cycles`]));
+      const heading = `layers ${ranges(layers)}, each over ${tensorParallel} chips:`;
+      const rows = ways.map(({ op, way }) => [op, way, after.get(op) ?? ""]);
+      return ["", heading, ...table(["operator", "way", "then"], rows)];
+    });
 }
 
 function solvePlacement(given: DagProblem, ids: readonly number[], options: PartitionOptions): Part {
