@@ -1,31 +1,13 @@
-// The shipped models the whole way: compile, verify, execute, compare.
+// The shipped models the whole way: compile, verify, execute, compare. The systems left out here are in matrix-models.test.ts.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type TensorValue, valueFromBigints } from "../ir/graph/values.ts";
-import { argmaxRows, compileForTest, dataSet, execute, maxAbsError, setsOf, violationsOf } from "./whole-line.ts";
+import { isQuick, shippedCases, testShipped } from "./shipped-models.ts";
+import { argmaxRows, compileForTest, execute } from "./whole-line.ts";
 
 const models = join(import.meta.dirname, "..", "models");
-const tolerance = { fp32: 1e-4, fp16: 0.05 };
-
-describe.each(["adder", "bert-mini", "vit-mini"])("%s", (name) => {
-  describe.each(["fp32", "fp16"] as const)("%s", (precision) => {
-    test.each([1, 2, 4])("on %i chips agrees with the recorded outputs, verified", (chips) => {
-      const available = { adder: 6, "bert-mini": 4, "vit-mini": 5 }[name] ?? 1;
-      const { program } = compileForTest(join(models, `${name}.onnx`), {
-        chips: Math.min(chips, available),
-        precision,
-      });
-      expect(violationsOf(program)).toEqual([]);
-      for (const folder of setsOf(join(models, `${name}.data`))) {
-        const { inputs, outputs } = dataSet(program, folder);
-        const actual = execute(program, inputs);
-        for (const [output, expected] of outputs)
-          expect(maxAbsError(actual.get(output), expected)).toBeLessThan(tolerance[precision]);
-      }
-    });
-  });
-});
+testShipped(shippedCases.filter(isQuick));
 
 describe("adder", () => {
   const facts = JSON.parse(readFileSync(join(models, "adder.json"), "utf8")) as {
