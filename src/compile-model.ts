@@ -3,7 +3,7 @@ import { textBytesOf } from "../backends/encode/queues.ts";
 import type { Result } from "../ir/diag/diagnostic.ts";
 import type { Graph } from "../ir/graph/graph.ts";
 import type { Target, TopologySpec } from "../ir/target/target.ts";
-import { type Compiled, compileGraph, type Made, stopped } from "../passes/compile/compile.ts";
+import { type Compiled, compileGraph, type Made, stopped, type TensorParallel } from "../passes/compile/compile.ts";
 import { graphDemand } from "../passes/compile/demand.ts";
 import type { OtherDemand } from "../passes/compile/does-not-fit.ts";
 import type { PassName } from "../passes/compile/pass-names.ts";
@@ -17,6 +17,7 @@ export interface ModelOptions {
   readonly target: Target;
   readonly chips: number | "auto";
   readonly topology?: TopologySpec;
+  readonly tensorParallel?: TensorParallel;
   readonly dims: ReadonlyMap<string, number>;
   readonly shapes: ReadonlyMap<string, readonly number[]>;
   readonly precision: "fp16" | "fp32";
@@ -77,6 +78,7 @@ export function compileModel(path: string, options: ModelOptions): Result<Compil
   const compiled = compileGraph(legal.value, target, {
     chips: options.chips,
     ...(options.topology === undefined ? {} : { topology: options.topology }),
+    ...(options.tensorParallel === undefined ? {} : { tensorParallel: options.tensorParallel }),
     ...(options.onStage === undefined ? {} : { onStage: options.onStage }),
     ...(options.onMade === undefined ? {} : { onMade: options.onMade }),
     ...(options.effort === undefined ? {} : { effort: options.effort }),

@@ -7,7 +7,7 @@ import type { Diagnostic } from "../ir/diag/diagnostic.ts";
 import { bytesOf, type TensorValue, valueFromBytes } from "../ir/graph/values.ts";
 import type { Program } from "../ir/machine/program.ts";
 import type { Target, TopologySpec } from "../ir/target/target.ts";
-import { compileGraph } from "../passes/compile/compile.ts";
+import { compileGraph, type TensorParallel } from "../passes/compile/compile.ts";
 import { legalise } from "../passes/legalise/legalise.ts";
 import {
   bindInputs,
@@ -26,6 +26,7 @@ import { type CaseNumerics, type CompareRule, difference, productsInChain, toler
 export interface CaseOptions {
   readonly target: Target;
   readonly topology?: TopologySpec;
+  readonly tensorParallel?: TensorParallel;
   readonly precision: "fp16" | "fp32";
   readonly chips: number | "auto";
   readonly rule: CompareRule;
@@ -114,6 +115,7 @@ function runDataSet(folder: string, inputs: readonly string[], set: DataSet, opt
     chips: options.chips,
     effort: 0,
     ...(options.topology === undefined ? {} : { topology: options.topology }),
+    ...(options.tensorParallel === undefined ? {} : { tensorParallel: options.tensorParallel }),
     modelName: graph.name,
     precision: options.precision,
     textBytesOf: (queues) => textBytesOf(queues, target.instructionFetchBytes),

@@ -8,6 +8,7 @@ import type { BlockChain } from "../passes/blocks/blocks.ts";
 import type { Kernel, Storage } from "../passes/lower/kernel.ts";
 import { printChainProblem } from "../passes/partition/problem-text.ts";
 import type { Buffer } from "../passes/schedule/state.ts";
+import type { ShardedGraph } from "../passes/shard/sharded.ts";
 import type { ModelMade } from "./compile-model.ts";
 
 type MadeBy<P extends ModelMade["pass"]> = Extract<ModelMade, { readonly pass: P }>;
@@ -16,6 +17,24 @@ const tensors = (ids: readonly (number | null)[]): string => ids.map((id) => (id
 
 const nodeLine = (node: GraphNode): string =>
   `    node ${node.id} ${node.op} ${tensors(node.inputs)} -> ${tensors(node.outputs)}`;
+
+const dims = (shape: readonly number[]): string => `[${shape.join(",")}]`;
+
+function* shardLines({ ways, graph, phases, exchanges, pieces }: ShardedGraph): Generator<string> {
+  yield `ranks ${ways}`;
+  for (const [id, { tensor, dim }] of pieces) if (dim !== null) yield `piece %${id} of %${tensor} along ${dim}`;
+  const last = Math.max(0, ...phases);
+  for (let phase = 0; phase <= last; phase++) {
+    const nodes = graph.nodes.filter((_, i) => phases[i] === phase);
+    yield `phase ${phase}: nodes ${nodes.map(({ id }) => id).join(" ")}`;
+    for (const { kind, moves } of exchanges.filter((exchange) => exchange.phase === phase)) {
+      yield `exchange ${kind}`;
+      for (const { source, target, from, to, sourceOrigin, targetOrigin, extent } of moves)
+        yield `  ${from}:%${source}${dims(sourceOrigin)} -> ${to}:%${target}${dims(targetOrigin)} of ${dims(extent)}`;
+    }
+  }
+  yield* printGraph(graph, { elide: true }).trimEnd().split("\n");
+}
 
 function* blockLines(chain: BlockChain): Generator<string> {
   const forms = new Map<string, number>();
@@ -105,6 +124,8 @@ export function dumpLines(made: ModelMade): Iterable<string> {
     case "import":
     case "legalise":
       return printGraph(made.graph, { elide: true }).trimEnd().split("\n");
+    case "shard":
+      return shardLines(made.sharded);
     case "blocks":
       return blockLines(made.chain);
     case "lower":
@@ -126,6 +147,10 @@ export function madeText(made: ModelMade): string {
     case "import":
     case "legalise":
       return `${made.graph.nodes.length} nodes, ${made.graph.tensors.length} tensors`;
+    case "shard":
+      return made.sharded.ways === 1
+        ? "as it was"
+        : `${made.sharded.ways} ranks, ${made.sharded.exchanges.length} exchanges`;
     case "blocks":
       return `${made.chain.blocks.length} blocks, ${made.chain.layers} layers, ${new Set(made.chain.blocks.map(({ form }) => form)).size} forms`;
     case "lower":

@@ -1,4 +1,4 @@
-// The text form of a pipeline: passes in their order, each with settings, such as `import,legalise,blocks{layers=off},lower,schedule{effort=4}`.
+// The text form of a pipeline: passes in their order, each with settings, such as `import,legalise,shard,blocks{layers=off},lower,schedule{effort=4}`.
 // It may end early; what it leaves out at the end is not done. Knows no command line.
 import { didYouMean } from "../ir/diag/suggest.ts";
 import { type PassName, type PassSetting, passNames, passSettings } from "../passes/compile/pass-names.ts";

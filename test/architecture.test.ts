@@ -24,6 +24,7 @@ const passParts = [
   "passes/partition",
   "passes/route",
   "passes/schedule",
+  "passes/shard",
 ];
 const backendParts = ["backends/check", "backends/encode", "backends/interp"];
 const srcParts = [
@@ -65,6 +66,7 @@ const allowed: Readonly<Record<string, Row>> = {
   "passes/blocks": { why: "repeated layers of a core graph", imports: irParts },
   "passes/lower": { why: "core ops to kernels", imports: irParts },
   "passes/schedule": { why: "kernels to cycles", imports: [...irParts, "passes/lower"] },
+  "passes/shard": { why: "one rank's graph of a model that chips share", imports: [...irParts, "passes/blocks"] },
   "passes/alloc": { why: "a problem of its own, solved and checked alone", imports: irParts },
   "passes/partition": { why: "a problem of its own, solved and checked alone", imports: irParts },
   "passes/route": { why: "a problem of its own, solved and checked alone", imports: irParts },
@@ -78,6 +80,7 @@ const allowed: Readonly<Record<string, Row>> = {
       "passes/partition",
       "passes/route",
       "passes/schedule",
+      "passes/shard",
     ],
   },
   "passes/compile": { why: "the order of the passes", imports: [...irParts, ...passParts] },

@@ -50,9 +50,9 @@ describe("pipeline texts", () => {
     ["legalise", "expected import, found legalise"],
     [`${whole},encode`, "nothing comes after encode"],
     ["import{", "does not have the form"],
-    ["import,legalise,blocks{layers=maybe}", "'maybe' is none of on, off"],
-    ["import,legalise,blocks{rows=1}", "blocks has no setting 'rows'"],
-    ["import,legalise,blocks,lower,schedule{effort=-1}", "'-1' is not a whole number from 0 to 100"],
+    ["import,legalise,shard,blocks{layers=maybe}", "'maybe' is none of on, off"],
+    ["import,legalise,shard,blocks{rows=1}", "blocks has no setting 'rows'"],
+    ["import,legalise,shard,blocks,lower,schedule{effort=-1}", "'-1' is not a whole number from 0 to 100"],
   ])("%s is refused", (text, message) => {
     const found = parsePipeline(text);
     expect("problems" in found ? found.problems.map((problem) => problem.message).join() : "").toContain(message);
@@ -114,11 +114,11 @@ describe("--stop-after and --pipeline", () => {
   });
 
   test("settings have their effect", async () => {
-    const upTo = "import,legalise,blocks{layers=off},lower";
+    const upTo = "import,legalise,shard,blocks{layers=off},lower";
     const { made } = await stoppedDocument("compile", "--pipeline", upTo);
     expect(made[2]?.what).toBe("1 blocks, 0 layers, 1 forms");
     const cycles = async (effort: number): Promise<string> => {
-      const text = `import,legalise,blocks,lower,schedule{effort=${effort}}`;
+      const text = `import,legalise,shard,blocks,lower,schedule{effort=${effort}}`;
       return (await stoppedDocument("compile", "--pipeline", text)).made[4]?.what ?? "";
     };
     const [first, usual] = [await cycles(0), await cycles(1)].map((what) =>
@@ -134,7 +134,7 @@ describe("--stop-after and --pipeline", () => {
     const ran = await lpuc("run", adder, "--stop-after", "blocks", "-i", "input_ids=1x12xi64=0");
     expect([ran.status, ran.stdout]).toEqual([2, ""]);
     expect(ran.stderr).toContain("--stop-after: the pipeline ends after blocks");
-    const whole = ["--pipeline", "import,legalise,blocks,lower,schedule{effort=0},partition,assemble"];
+    const whole = ["--pipeline", "import,legalise,shard,blocks,lower,schedule{effort=0},partition,assemble"];
     expect((await lpuc("run", adder, ...whole, "-i", "input_ids=1x12xi64=0", "-q")).status).toBe(0);
   });
 });

@@ -7,6 +7,7 @@ import { interpret } from "../backends/interp/interpret.ts";
 import { bytesOf, numbersOf, type TensorValue, valueFromBytes } from "../ir/graph/values.ts";
 import type { Program } from "../ir/machine/program.ts";
 import type { TopologyKind } from "../ir/target/target.ts";
+import type { TensorParallel } from "../passes/compile/compile.ts";
 import { type CompiledModel, compileModel } from "../src/compile-model.ts";
 import { presetTarget } from "../src/targets/presets.ts";
 import { loadTensors } from "./onnx-case.ts";
@@ -16,6 +17,7 @@ export interface LineOptions {
   readonly chips?: number;
   readonly topology?: TopologyKind;
   readonly inFlight?: number;
+  readonly tensorParallel?: TensorParallel;
   readonly precision?: "fp16" | "fp32";
   readonly dims?: Readonly<Record<string, number>>;
 }
@@ -28,6 +30,7 @@ export function compileForTest(path: string, options: LineOptions = {}): Compile
     chips: options.chips ?? 1,
     ...(options.topology === undefined ? {} : { topology: { ...target.topology, kind: options.topology } }),
     ...(options.inFlight === undefined ? {} : { inFlight: options.inFlight }),
+    ...(options.tensorParallel === undefined ? {} : { tensorParallel: options.tensorParallel }),
     dims: new Map(Object.entries(options.dims ?? {})),
     shapes: new Map(),
     precision: options.precision ?? "fp32",

@@ -324,6 +324,18 @@ export const diagnosticCodes = {
       "The links do not reach from where data is to where it is wanted. The result names the first pair that no path joins.",
     exit: 4,
   },
+  LPU4004: {
+    title: "layers cannot be shared",
+    explain:
+      "Tensor parallelism cuts the matrix products of a layer into equal shares: heads, hidden units, or rows. A dimension has to divide by the number of chips, or be a multiple of whole vectors. Take another --tensor-parallel, or pipeline stages.",
+    exit: 3,
+  },
+  LPU4005: {
+    title: "chips do not form groups",
+    explain:
+      "With --tensor-parallel N every pipeline stage takes N chips, so the number of chips has to be a multiple of N.",
+    exit: 2,
+  },
   LPU5001: {
     title: "not an lpuc program",
     explain: "The file does not start with the mark of a .lpu program. Was it written by `lpuc compile` or `lpuc asm`?",

@@ -2,12 +2,10 @@
 
 import { diagnostic } from "../../ir/diag/codes.ts";
 import { type Diagnostic, ok, type Result } from "../../ir/diag/diagnostic.ts";
-import type { StoredType } from "../../ir/dtype.ts";
 import type { CoreOp } from "../../ir/graph/core-ops.ts";
-import { elementCount, type Graph, type NodeOrigin, type TensorId } from "../../ir/graph/graph.ts";
+import type { Graph, GraphNode, NodeOrigin, TensorId } from "../../ir/graph/graph.ts";
 import type { Instruction } from "../../ir/machine/isa.ts";
 import {
-  type Binding,
   type ChipProgram,
   type Placement,
   type Program,
@@ -21,10 +19,9 @@ import {
 import type { Target } from "../../ir/target/target.ts";
 import type { Topology } from "../../ir/target/topology.ts";
 import { type BlockChain, correspondence } from "../blocks/blocks.ts";
-import { storedTypeOf } from "../lower/homes.ts";
-import type { Layout } from "../lower/layout.ts";
-import { type BorderTensor, borderTensor } from "./borders.ts";
-import { partPlacements } from "./boxes.ts";
+import { graphOfRank, type ShardedGraph } from "../shard/sharded.ts";
+import { makeBindings, rankOfChip } from "./bindings.ts";
+import { borderUses, type ChipBorders, chipBorders } from "./chip-borders.ts";
 import {
   type BlockInstance,
   type BorderUse,
@@ -41,6 +38,7 @@ import { borderOrdinals, type CompiledBlocks } from "./classes.ts";
 import { newConstantReader } from "./contents.ts";
 import { latencyTermsOf } from "./latency-terms.ts";
 import { lowerBoundOf } from "./lower-bound.ts";
+import { collectConstants, modelConstants, type RankConstants } from "./placed-constants.ts";
 import { planTimeline, type SystemTimeline } from "./timeline.ts";
 
 export interface AssemblyOptions {
@@ -53,12 +51,15 @@ export interface AssemblyOptions {
 }
 
 export interface AssemblyInput {
-  readonly graph: Graph;
+  /** The graph the program claims to compute. */
+  readonly model: Graph;
+  /** What each chip of a stage does of it. */
+  readonly sharded: ShardedGraph;
   readonly target: Target;
   readonly chain: BlockChain;
   readonly compiled: CompiledBlocks;
-  /** Chip of every block, ascending. */
-  readonly chipOf: readonly number[];
+  /** Chips of every block, one a rank; ascending from stage to stage. */
+  readonly chipsOf: readonly (readonly number[])[];
   readonly topology: Topology;
 }
 
@@ -92,110 +93,54 @@ class Draft {
   }
 }
 
-/** Border tensors that a chip holds: inputs it reads, results it makes, tensors that arrive; with the cycles during which they are needed. */
-function chipBorders(
-  input: AssemblyInput,
-  timeline: SystemTimeline,
-  ordinals: ReadonlyMap<TensorId, number>,
-  chip: number,
-): Map<string, { tensor: BorderTensor; use: Omit<BorderUse, "part"> }> {
-  const { graph, target, chain, chipOf, compiled } = input;
-  const found = new Map<
-    string,
-    { tensor: BorderTensor; use: { from: number; until: number; role: ProgramSymbol["role"]; name: string } }
-  >();
-  // The host binds a stage's inputs before the stage's window and reads its results after it: with tokens in flight the next token's come later.
-  const window = timeline.windows[chip] as { start: number; end: number };
-  const graphInputs = new Set(graph.inputs.map((i) => i.tensor));
-  const graphOutputs = new Set(graph.outputs.map((o) => o.tensor));
-  const add = (id: TensorId, type: StoredType, from: number, until: number): void => {
-    const key = `${id}:${type}`;
-    const known = found.get(key);
-    if (known !== undefined) {
-      known.use.from = Math.min(known.use.from, from);
-      known.use.until = Math.max(known.use.until, until);
-      return;
-    }
-    const role: ProgramSymbol["role"] = graphInputs.has(id) ? "input" : graphOutputs.has(id) ? "output" : "activation";
-    found.set(key, {
-      tensor: borderTensor(graph, target, id, type, ordinals.get(id) ?? 0),
-      use: { from, until, role, name: graph.tensors[id]?.name ?? "" },
-    });
-  };
-  chain.blocks.forEach((block, i) => {
-    if (chipOf[i] !== chip) return;
-    const blockClass = compiled.classes[compiled.classOf[i] as number];
-    if (blockClass === undefined) return;
-    const instance = correspondence(blockClass.first, block);
-    const [start, stop] = [timeline.blockStart[i] as number, timeline.blockEnd[i] as number];
-    for (const border of [...blockClass.lowered.inputHomes, ...blockClass.lowered.outputHomes]) {
-      const id = instance.get(border.tensor) as TensorId;
-      const isInput = graphInputs.has(id);
-      add(id, border.home.type, isInput ? window.start : start, graphOutputs.has(id) ? window.end : stop);
-    }
-  });
-  for (const hop of timeline.hops) {
-    for (const id of hop.tensors) {
-      const type = storedTypeOf(graph.tensors[id] as (typeof graph.tensors)[number]);
-      if (hop.from === chip) add(id, type, hop.start, hop.start + hop.transfers.cycles);
-      if (hop.to === chip) add(id, type, hop.start, hop.start + hop.transfers.cycles);
-    }
-  }
-  return found;
-}
-
 export function assembleProgram(input: AssemblyInput, options: AssemblyOptions): Result<Assembled> {
-  const { graph, target, chain, compiled, chipOf, topology } = input;
-  const ordinals = borderOrdinals(graph, chain);
-  const planned = planTimeline(graph, target, chain, compiled, chipOf, topology, ordinals);
-  if (!planned.ok) return planned;
-  const timeline = planned.value;
+  const { model, sharded, target, chain, compiled, chipsOf, topology } = input;
+  const { graph } = sharded;
+  const ordinals = borderOrdinals(graph, chain, sharded.exchanges);
+  const timeline = planTimeline({ ...input, graph, exchanges: sharded.exchanges }, ordinals);
   const end = Math.max(0, ...timeline.blockEnd);
-  const reader = newConstantReader(graph);
-  const origins = originIndex(graph);
+  const rankGraphs = Array.from({ length: sharded.ways }, (_, rank) => graphOfRank(model, sharded, rank));
+  const origins = originIndex(model);
   const notes: { kernel: string; origins: readonly number[] }[] = [];
   const symbols: ProgramSymbol[] = [];
   const chips: ChipProgram[] = [];
   const uses: ChipUse[] = [];
   const problems: Diagnostic[] = [];
-  const constants = new Map<TensorId, Placement[]>();
-  const bordersByChip: Map<string, { tensor: BorderTensor; use: Omit<BorderUse, "part"> }>[] = [];
+  const constants: RankConstants = new Map();
+  const bordersByChip: ChipBorders[] = [];
   let lastWrite = 0;
   for (let chip = 0; chip < topology.chips; chip++) {
     const borders = chipBorders(input, timeline, ordinals, chip);
     bordersByChip.push(borders);
     const instances = chain.blocks.flatMap((block, i): BlockInstance[] => {
       const blockClass = compiled.classes[compiled.classOf[i] as number];
-      return chipOf[i] === chip && blockClass !== undefined
+      return chipsOf[i]?.includes(chip) && blockClass !== undefined
         ? [{ block, blockClass, start: timeline.blockStart[i] as number, end: timeline.blockEnd[i] as number }]
         : [];
     });
-    const borderUses = [...borders.values()].flatMap(({ tensor, use }) =>
-      tensor.parts.map((part): BorderUse => ({ ...use, part })),
-    );
-    const memory = planChipMemory(target, instances, borderUses, end);
+    const rank = rankOfChip(input, chip);
+    const rankGraph = rankGraphs[rank] ?? graph;
+    const parts = borderUses(borders, timeline, chip);
+    const memory = planChipMemory(target, instances, parts, end);
     uses.push({ chip, memory });
     const draft = new Draft();
     draft.add(
       { kind: "control" },
       { op: "deskew", cycle: 0, count: 1, period: 1, note: noteFor(notes, "deskew", []), symbol: -1 },
     );
-    const symbolOf = chipSymbols(symbols, chip, target, memory, borderUses, end);
+    const symbolOf = chipSymbols(symbols, chip, target, memory, parts, end);
     for (const instance of instances)
       stampBlock(input, draft, instance, memory, symbols, symbolOf, notes, origins, chip, end);
-    stampHops(input, draft, timeline, chip, memory, symbolOf, notes);
-    for (const instance of instances) collectConstants(input, instance, memory, chip, constants);
+    stampTraffic(draft, timeline, chip, memory, symbolOf, notes);
+    for (const instance of instances) collectConstants(input, instance, memory, chip, rank, constants);
     const queues = [...draft.queues.values()]
       .map((queue): Queue => ({ unit: queue.unit, instructions: queue.instructions.sort((a, b) => a.cycle - b.cycle) }))
       .sort((a, b) => (unitName(a.unit) < unitName(b.unit) ? -1 : 1));
-    for (const queue of queues) {
-      if (queue.unit.kind !== "memWrite") continue;
-      for (const write of queue.instructions)
-        lastWrite = Math.max(lastWrite, write.cycle + (write.count - 1) * write.period + target.mem.latency.write);
-    }
+    lastWrite = Math.max(lastWrite, lastWriteOf(target, queues));
     const textBytes = options.textBytesOf(queues);
     problems.push(...placeText(target, chip, memory, textBytes, symbols, end));
-    chips.push({ queues, images: imageSegments(target, graph, memory, reader), laneMaps: draft.laneMaps, textBytes });
+    const images = imageSegments(target, rankGraph, memory, newConstantReader(rankGraph));
+    chips.push({ queues, images, laneMaps: draft.laneMaps, textBytes });
   }
   if (problems.length > 0) return { ok: false, diagnostics: problems };
   const latencyCycles = lastWrite === 0 ? 0 : lastWrite + target.verticalRipple;
@@ -208,8 +153,8 @@ export function assembleProgram(input: AssemblyInput, options: AssemblyOptions):
     precision: options.precision,
     chips,
     symbols,
-    bindings: makeBindings(graph, bordersByChip, uses),
-    graph: programGraph(graph, constants, origins),
+    bindings: makeBindings(input, bordersByChip, uses),
+    graph: programGraph(model, modelConstants(input, constants), origins),
     latencyCycles,
     latencyTerms: latencyTermsOf(chain, timeline, latencyCycles),
     initiationIntervalCycles: interval,
@@ -226,6 +171,17 @@ function intervalOf(timeline: SystemTimeline, latencyCycles: number, inFlight: n
   return inFlight === undefined ? busiest : Math.max(busiest, Math.ceil(latencyCycles / inFlight));
 }
 
+/** Cycle in which the last word of a chip is written. */
+function lastWriteOf(target: Target, queues: readonly Queue[]): number {
+  let last = 0;
+  for (const queue of queues) {
+    if (queue.unit.kind !== "memWrite") continue;
+    for (const write of queue.instructions)
+      last = Math.max(last, write.cycle + (write.count - 1) * write.period + target.mem.latency.write);
+  }
+  return last;
+}
+
 function noteFor(
   notes: { kernel: string; origins: readonly number[] }[],
   kernel: string,
@@ -237,24 +193,20 @@ function noteFor(
 
 interface OriginIndex {
   readonly list: NodeOrigin[];
-  readonly ofNode: (nodeIndex: number) => readonly number[];
+  readonly ofNode: (node: GraphNode) => readonly number[];
 }
 
-/** Source nodes in order, and for each core node the ones it comes from. */
-function originIndex(graph: Graph): OriginIndex {
+/** Source nodes in the order of the model's nodes, and for each node the ones it comes from. */
+function originIndex(model: Graph): OriginIndex {
   const list: NodeOrigin[] = [];
   const known = new Map<string, number>();
-  const ofNode = graph.nodes.map((node) =>
-    node.origins.map((origin) => {
-      const key = `${origin.index}:${origin.name}`;
-      const before = known.get(key);
-      if (before !== undefined) return before;
-      known.set(key, list.length);
-      list.push(origin);
-      return list.length - 1;
-    }),
-  );
-  return { list, ofNode: (index) => ofNode[index] ?? [] };
+  const key = (origin: NodeOrigin): string => `${origin.index}:${origin.name}`;
+  for (const origin of model.nodes.flatMap((node) => node.origins)) {
+    if (known.has(key(origin))) continue;
+    known.set(key(origin), list.length);
+    list.push(origin);
+  }
+  return { list, ofNode: (node) => node.origins.flatMap((origin) => known.get(key(origin)) ?? []) };
 }
 
 type SymbolOf = (kind: "persistent" | "border", key: string) => number;
@@ -314,17 +266,18 @@ function stampBlock(
   chip: number,
   end: number,
 ): void {
-  const { target, graph } = input;
+  const { target } = input;
   const { block, blockClass, start } = instance;
   const { state } = blockClass.schedule;
   const tensors = correspondence(blockClass.first, block);
-  const firstNodes = new Map(
-    blockClass.first.nodes.map((node, i) => [node.id as number, block.nodes[i]?.id as number]),
-  );
+  const nodes = new Map(blockClass.first.nodes.map((node, i) => [node.id as number, block.nodes[i]]));
   const noteBase = notes.length;
   for (const note of blockClass.schedule.notes) {
     const from = new Set(
-      note.origins.flatMap((id) => origins.ofNode(graph.nodes.findIndex((node) => node.id === firstNodes.get(id)))),
+      note.origins.flatMap((id) => {
+        const node = nodes.get(id);
+        return node === undefined ? [] : origins.ofNode(node);
+      }),
     );
     notes.push({ kernel: note.kernel, origins: [...from].sort((a, b) => a - b) });
   }
@@ -367,8 +320,7 @@ function stampBlock(
   }
 }
 
-function stampHops(
-  input: AssemblyInput,
+function stampTraffic(
   draft: Draft,
   timeline: SystemTimeline,
   chip: number,
@@ -376,13 +328,13 @@ function stampHops(
   symbolOf: SymbolOf,
   notes: { kernel: string; origins: readonly number[] }[],
 ): void {
-  for (const hop of timeline.hops) {
-    if (hop.from !== chip && hop.to !== chip) continue;
-    const note = noteFor(notes, `transfer ${hop.from}->${hop.to}`, []);
-    for (const burst of hop.transfers.bursts) {
-      if ((burst.side === "from" ? hop.from : hop.to) !== chip) continue;
+  for (const { name, start, transfers } of timeline.traffic) {
+    if (!transfers.windows.has(chip)) continue;
+    const note = noteFor(notes, name, []);
+    for (const burst of transfers.bursts) {
+      if (burst.chip !== chip) continue;
       const symbol = burst.region === undefined ? -1 : symbolOf("border", burst.region);
-      const full = { ...burst.instruction, cycle: burst.instruction.cycle + hop.start, note, symbol } as Instruction;
+      const full = { ...burst.instruction, cycle: burst.instruction.cycle + start, note, symbol } as Instruction;
       if (burst.region !== undefined && "address" in full)
         draft.add(burst.unit, {
           ...full,
@@ -391,119 +343,6 @@ function stampHops(
       else draft.add(burst.unit, full);
     }
   }
-  void input;
-}
-
-/** Placements of constants, from the first chip that holds all of them. */
-function collectConstants(
-  input: AssemblyInput,
-  instance: BlockInstance,
-  memory: ChipMemory,
-  chip: number,
-  constants: Map<TensorId, Placement[]>,
-): void {
-  const { target, graph } = input;
-  const { block, blockClass } = instance;
-  const tensors = correspondence(blockClass.first, block);
-  const fresh = new Map<TensorId, Map<string, Placement[]>>();
-  const add = (id: TensorId, group: string, placements: readonly Placement[]): void => {
-    if (constants.has(id)) return;
-    const groups = fresh.get(id) ?? new Map<string, Placement[]>();
-    groups.set(group, [...(groups.get(group) ?? []), ...placements]);
-    fresh.set(id, groups);
-  };
-  for (const buffer of blockClass.schedule.state.buffers) {
-    if (!isPersistent(blockClass, buffer)) continue;
-    const address = bufferAddress(memory, blockClass, tensors, buffer);
-    if (address === undefined) continue;
-    const slices = buffer.slices.map((slice) => ({ hemisphere: buffer.hemisphere, slice }));
-    if (buffer.content.kind === "tile") {
-      const { tile } = buffer.content;
-      if (tile.kind !== "const") continue;
-      const id = tensors.get(tile.tile.tensor) as TensorId;
-      const shape = graph.tensors[id]?.shape ?? [];
-      const mode = target.mxm.modes[tile.mode];
-      const type: StoredType =
-        tile.mode === "fp16"
-          ? "f16"
-          : tile.mode === "fp32"
-            ? "f32"
-            : graph.tensors[id]?.dtype === "uint8"
-              ? "u8"
-              : "i8";
-      add(id, type, [
-        tilePlacement(tile.tile, shape, {
-          chip,
-          type,
-          pack: tile.bytes === 1 ? (mode?.tileK ?? target.lanes) : 0,
-          slices,
-          address,
-        }),
-      ]);
-    } else {
-      const storage = storageOfBuffer(blockClass, buffer);
-      if (storage?.content?.kind !== "tensor") continue;
-      const id = tensors.get(storage.content.tensor) as TensorId;
-      const from = buffer.content.part * storage.partVectors;
-      add(
-        id,
-        `${storage.type}:${storage.id}`,
-        partPlacements(ownPart(storage.content.layout, graph.tensors[id]?.shape ?? []), from, from + buffer.words, {
-          chip,
-          type: storage.type,
-          pack: 0,
-          slices,
-          address,
-        }),
-      );
-    }
-  }
-  for (const [id, groups] of fresh) {
-    const total = elementCount(graph.tensors[id]?.shape ?? []);
-    const covering = [...groups].filter(
-      ([, list]) => list.reduce((n, placement) => n + elementCount(placement.extent), 0) === total,
-    );
-    const widest = covering.sort(([a], [b]) => (a.startsWith("f16") ? 1 : 0) - (b.startsWith("f16") ? 1 : 0))[0];
-    if (widest !== undefined) constants.set(id, widest[1]);
-  }
-}
-
-/** The layout of a constant without the repetitions of its size-1 dims. */
-const ownPart = (layout: Layout, shape: readonly number[]): Layout => ({
-  ...layout,
-  shape,
-  dims: layout.dims.map((digits, d) => (shape[d] === 1 ? [] : digits)),
-});
-
-function tilePlacement(
-  tile: {
-    readonly byRows: boolean;
-    readonly batch: number;
-    readonly k0: number;
-    readonly k: number;
-    readonly n0: number;
-    readonly rows: number;
-  },
-  shape: readonly number[],
-  where: Pick<Placement, "chip" | "type" | "pack" | "slices" | "address">,
-): Placement {
-  const rank = shape.length;
-  const origin = shape.map(() => 0);
-  const extent = shape.map(() => 1);
-  let rest = tile.batch;
-  for (let d = rank - 3; d >= 0; d--) {
-    origin[d] = rest % (shape[d] as number);
-    rest = Math.floor(rest / (shape[d] as number));
-  }
-  const [kDim, nDim] = tile.byRows ? [rank - 1, rank - 2] : [rank - 2, rank - 1];
-  origin[kDim] = tile.k0;
-  extent[kDim] = tile.k;
-  origin[nDim] = tile.n0;
-  extent[nDim] = tile.rows;
-  const digits = shape.map((_, d) =>
-    d === kDim ? [{ size: tile.k, vector: 0, lane: 1 }] : d === nDim ? [{ size: tile.rows, vector: 1, lane: 0 }] : [],
-  );
-  return { ...where, origin, extent, digits };
 }
 
 /** The first few of many names. */
@@ -556,57 +395,6 @@ function placeText(
   return problems;
 }
 
-function makeBindings(
-  graph: Graph,
-  bordersByChip: readonly ReadonlyMap<string, { tensor: BorderTensor }>[],
-  uses: readonly ChipUse[],
-): Binding[] {
-  const placementsOf = (id: TensorId): Placement[] =>
-    bordersByChip.flatMap((borders, chip) =>
-      [...borders.values()]
-        .filter(({ tensor }) => tensor.tensor === id)
-        .flatMap(({ tensor }) =>
-          tensor.parts.flatMap((part) => {
-            const address = uses[chip]?.memory.addresses.get(regionOf.border(part.region)) ?? 0;
-            const slices = Array.from({ length: part.location.width }, (_, i) => ({
-              hemisphere: part.location.hemisphere,
-              slice: part.location.column * 4 + part.location.sub + i,
-            }));
-            return partPlacements(
-              tensor.layout,
-              part.part * tensor.partVectors,
-              part.part * tensor.partVectors + part.words,
-              { chip, type: tensor.type, pack: 0, slices, address },
-            );
-          }),
-        ),
-    );
-  const inputs = graph.inputs.map(
-    (input): Binding => ({
-      name: input.name,
-      kind: "input",
-      dtype: input.dtype,
-      shape: graph.tensors[input.tensor]?.shape ?? [],
-      tensor: input.tensor,
-      placements: placementsOf(input.tensor),
-    }),
-  );
-  const outputs = graph.outputs.map((output): Binding => {
-    const all = placementsOf(output.tensor);
-    const first = all[0];
-    const placements = all.filter((placement) => placement.chip === first?.chip && placement.type === first.type);
-    return {
-      name: output.name,
-      kind: "output",
-      dtype: output.dtype,
-      shape: graph.tensors[output.tensor]?.shape ?? [],
-      tensor: output.tensor,
-      placements,
-    };
-  });
-  return [...inputs, ...outputs];
-}
-
 function programGraph(
   graph: Graph,
   constants: ReadonlyMap<TensorId, readonly Placement[]>,
@@ -634,22 +422,20 @@ function programGraph(
         ...(constant === undefined ? {} : { constant }),
       };
     }),
-    nodes: graph.nodes.map((node, index) => ({
+    nodes: graph.nodes.map((node) => ({
       op: node.op as CoreOp,
       inputs: node.inputs.map((id) => id as number),
       output: node.outputs[0] as number,
       attrs: node.attrs,
-      origins: origins.ofNode(index),
+      origins: origins.ofNode(node),
     })),
   };
 }
 
 function makeStages(input: AssemblyInput, timeline: SystemTimeline, uses: readonly ChipUse[]): StageInfo[] {
   return uses.flatMap(({ chip, memory }) => {
-    const layers = input.chain.blocks
-      .filter((block) => input.chipOf[block.index] === chip && block.layer !== undefined)
-      .map((block) => block.layer as number);
-    const mine = input.chain.blocks.filter((block) => input.chipOf[block.index] === chip);
+    const mine = input.chain.blocks.filter((block) => input.chipsOf[block.index]?.includes(chip));
+    const layers = mine.flatMap((block) => block.layer ?? []);
     if (mine.length === 0) return [];
     const window = timeline.windows[chip] as { start: number; end: number };
     const weightBytes = [...memory.persistent.values()].reduce(

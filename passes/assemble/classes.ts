@@ -8,6 +8,8 @@ import { type LoweredBlock, lowerBlock } from "../lower/lower.ts";
 import { columnClasses } from "../schedule/locations.ts";
 import { type BlockSchedule, type ScheduleOptions, scheduleBlock } from "../schedule/schedule.ts";
 import { bytesOfStorage, type Location, partCount, pinKey } from "../schedule/state.ts";
+import { exchangesAfter } from "../shard/order.ts";
+import type { Exchange, ShardedGraph } from "../shard/sharded.ts";
 
 export interface BlockClass {
   readonly index: number;
@@ -48,11 +50,29 @@ export function borderLocation(
   };
 }
 
+/** Blocks and exchanges in the order in which they read and make border tensors. */
+interface Step {
+  readonly inputs: readonly TensorId[];
+  readonly outputs: readonly TensorId[];
+}
+
+function stepsOf(chain: BlockChain, exchanges: readonly Exchange[]): Step[] {
+  return chain.blocks.flatMap((block, i): Step[] => [
+    block,
+    ...exchangesAfter(chain, exchanges, i).map(({ moves }) => ({
+      inputs: [...new Set(moves.map((move) => move.source))],
+      outputs: [...new Set(moves.map((move) => move.target))],
+    })),
+  ]);
+}
+
 /** Ordinals of border tensors: small numbers, equal at corresponding places of equal blocks. */
-export function borderOrdinals(graph: Graph, chain: BlockChain): Map<TensorId, number> {
+export function borderOrdinals(graph: Graph, chain: BlockChain, exchanges: readonly Exchange[]): Map<TensorId, number> {
+  const steps = stepsOf(chain, exchanges);
   const readers = new Map<TensorId, number[]>();
-  for (const block of chain.blocks)
-    for (const id of block.inputs) readers.set(id, [...(readers.get(id) ?? []), block.index]);
+  steps.forEach((step, at) => {
+    for (const id of step.inputs) readers.set(id, [...(readers.get(id) ?? []), at]);
+  });
   const ordinals = new Map<TensorId, number>();
   const shared = graph.inputs.map((input) => input.tensor).filter((id) => (readers.get(id) ?? []).length > 1);
   shared.forEach((id, i) => {
@@ -60,12 +80,12 @@ export function borderOrdinals(graph: Graph, chain: BlockChain): Map<TensorId, n
   });
   const graphInputs = new Set(graph.inputs.map((input) => input.tensor));
   const live = new Map<number, number>();
-  for (const block of chain.blocks) {
-    block.inputs.forEach((id, i) => {
+  steps.forEach((step, at) => {
+    step.inputs.forEach((id, i) => {
       if (!ordinals.has(id)) ordinals.set(id, i);
     });
-    for (const [ordinal, until] of [...live]) if (until <= block.index) live.delete(ordinal);
-    block.outputs.forEach((id, i) => {
+    for (const [ordinal, until] of [...live]) if (until <= at) live.delete(ordinal);
+    step.outputs.forEach((id, i) => {
       if (ordinals.has(id)) return;
       const last = Math.max(-1, ...(readers.get(id) ?? []));
       if (last < 0) {
@@ -73,7 +93,7 @@ export function borderOrdinals(graph: Graph, chain: BlockChain): Map<TensorId, n
         return;
       }
       const shape = graph.tensors[id]?.shape.join();
-      const replaced = block.inputs.find(
+      const replaced = step.inputs.find(
         (input) =>
           graph.tensors[input]?.shape.join() === shape &&
           !graphInputs.has(input) &&
@@ -84,7 +104,7 @@ export function borderOrdinals(graph: Graph, chain: BlockChain): Map<TensorId, n
       live.set(ordinal, last);
       ordinals.set(id, ordinal);
     });
-  }
+  });
   return ordinals;
 }
 
@@ -117,12 +137,12 @@ export interface LoweredBlocks {
 
 /** Lowers the first block of every class of a chain. `halfTables`: constants that are kept in float16. */
 export function lowerBlocks(
-  graph: Graph,
+  { graph, exchanges }: Pick<ShardedGraph, "graph" | "exchanges">,
   chain: BlockChain,
   target: Target,
   halfTables: ReadonlySet<TensorId>,
 ): LoweredBlocks {
-  const ordinals = borderOrdinals(graph, chain);
+  const ordinals = borderOrdinals(graph, chain, exchanges);
   const graphInputs = new Set(graph.inputs.map((input) => input.tensor));
   const known = new Map<string, number>();
   const classes: LoweredClass[] = [];

@@ -1,4 +1,4 @@
-// What the latency of a program is made of: layers of equal cost, other blocks, hops between chips, and the end of the last of them.
+// What the latency of a program is made of: layers of equal cost, other blocks, transfers between chips, and the end of the last of them.
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { LatencyTerm } from "../../ir/machine/program.ts";
 import type { BlockChain } from "../blocks/blocks.ts";
@@ -18,7 +18,7 @@ export function latencyTermsOf(chain: BlockChain, timeline: SystemTimeline, late
     const cycles = (timeline.blockEnd[i] as number) - (timeline.blockStart[i] as number);
     add(block.layer === undefined ? "block" : "layer", cycles);
   });
-  for (const hop of timeline.hops) add("transfer", hop.transfers.cycles);
+  for (const { transfers } of timeline.traffic) add("transfer", transfers.cycles);
   const terms = [...counts.values()];
   const end = Math.max(0, ...timeline.blockEnd);
   const sum = terms.reduce((total, term) => total + term.count * term.cycles, 0);

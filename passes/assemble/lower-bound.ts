@@ -55,11 +55,9 @@ export function lowerBoundOf(input: AssemblyInput, timeline: SystemTimeline): Pr
   }
   const period = linkVectorPeriod(input.target);
   let link = 0;
-  for (const hop of timeline.hops) {
-    const ports = new Set(
-      hop.transfers.bursts.flatMap((burst) => (burst.unit.kind === "linkSend" ? [burst.unit.port] : [])),
-    ).size;
-    link += Math.ceil((hop.transfers.vectors * period) / Math.max(1, ports)) + input.target.link.latency;
+  for (const { transfers } of timeline.traffic) {
+    const latency = transfers.vectors > 0 ? input.target.link.latency : 0;
+    link += Math.ceil(transfers.busiest * period) + latency;
   }
   const { read, write } = input.target.mem.latency;
   const busyBlocks = input.compiled.classOf.filter(

@@ -1,101 +1,193 @@
-// When every block starts on its chip and which border tensors travel between chips when. One token goes through the chips in order.
-import { type Diagnostic, fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
+// When every block starts on its chips, and which border tensors travel between chips when. One token goes through the stages in order; the chips of a
+// stage run the same block at the same time, and exchange what they have to between two blocks.
 import type { Graph, TensorId } from "../../ir/graph/graph.ts";
 import type { Target } from "../../ir/target/target.ts";
-import { linksBetween, shortestRoute, type Topology } from "../../ir/target/topology.ts";
+import type { Topology } from "../../ir/target/topology.ts";
 import type { BlockChain } from "../blocks/blocks.ts";
 import { storedTypeOf } from "../lower/homes.ts";
-import { borderTensor } from "./borders.ts";
+import { exchangesAfter } from "../shard/order.ts";
+import type { Exchange } from "../shard/sharded.ts";
+import { type BorderTensor, borderTensor } from "./borders.ts";
+import { boxRuns } from "./box-copies.ts";
 import type { CompiledBlocks } from "./classes.ts";
-import { scheduleTransfers, type TransferPart, type Transfers } from "./transfer.ts";
+import { type Copy, type CopyEnd, scheduleTransfers, type Transfers } from "./transfer.ts";
 
-export interface Hop {
-  readonly from: number;
-  readonly to: number;
+/** Transfers that start together. */
+export interface Traffic {
+  readonly name: string;
   readonly start: number;
   readonly transfers: Transfers;
-  readonly tensors: readonly TensorId[];
+  /** Border tensors that stand on a chip because of it, sources and targets. */
+  readonly held: readonly { readonly chip: number; readonly tensor: TensorId }[];
 }
 
 export interface SystemTimeline {
   readonly blockStart: readonly number[];
   readonly blockEnd: readonly number[];
-  readonly hops: readonly Hop[];
+  readonly traffic: readonly Traffic[];
   /** Window of each chip: first and last (exclusive) cycle with anything of this token on it. */
   readonly windows: readonly { readonly start: number; readonly end: number }[];
 }
 
-/** Border tensors computed on chips up to `chip` that blocks on later chips read. */
-export function travelling(graph: Graph, chain: BlockChain, chipOf: readonly number[], chip: number): TensorId[] {
+export interface TimelineInput {
+  readonly graph: Graph;
+  readonly target: Target;
+  readonly chain: BlockChain;
+  readonly exchanges: readonly Exchange[];
+  readonly compiled: CompiledBlocks;
+  /** Chips of every block, one for each rank; equal for the blocks of a stage. */
+  readonly chipsOf: readonly (readonly number[])[];
+  readonly topology: Topology;
+}
+
+/** Border tensors that are there after block `last` and that later blocks, or exchanges after them, read. */
+export function travelling(
+  { graph, chain, exchanges }: Pick<TimelineInput, "graph" | "chain" | "exchanges">,
+  last: number,
+): TensorId[] {
   const inputs = new Set(graph.inputs.map((input) => input.tensor));
-  const made = new Set(
-    chain.blocks.filter((block) => (chipOf[block.index] as number) <= chip).flatMap((block) => block.outputs),
-  );
+  const made = new Set<TensorId>();
   const wanted = new Set<TensorId>();
-  for (const block of chain.blocks) {
-    if ((chipOf[block.index] as number) <= chip) continue;
-    for (const id of block.inputs) if (made.has(id) && !inputs.has(id)) wanted.add(id);
-  }
+  chain.blocks.forEach((block, i) => {
+    const after = exchangesAfter(chain, exchanges, i).flatMap((exchange) => exchange.moves);
+    if (i <= last) {
+      for (const id of block.outputs) made.add(id);
+      for (const move of after) made.add(move.target);
+      return;
+    }
+    for (const id of [...block.inputs, ...after.map((move) => move.source)])
+      if (made.has(id) && !inputs.has(id)) wanted.add(id);
+  });
   return [...wanted];
 }
 
-export function transferParts(
-  graph: Graph,
-  target: Target,
-  tensors: readonly TensorId[],
-  ordinals: ReadonlyMap<TensorId, number>,
-): readonly TransferPart[] {
-  return tensors.flatMap((id) => {
-    const type = storedTypeOf(graph.tensors[id] as (typeof graph.tensors)[number]);
-    return borderTensor(graph, target, id, type, ordinals.get(id) ?? 0).parts.map(({ region, location, words }) => {
-      return { region, location, words, ready: 0 };
-    });
-  });
+interface Draft {
+  readonly input: TimelineInput;
+  readonly borders: (id: TensorId) => BorderTensor;
+  readonly traffic: Traffic[];
+  readonly windows: { start: number; end: number }[];
+  cycle: number;
 }
 
-export function planTimeline(
+function touch(draft: Draft, chip: number, start: number, end: number): void {
+  const window = draft.windows[chip] as { start: number; end: number };
+  window.start = Math.min(window.start, start);
+  window.end = Math.max(window.end, end);
+}
+
+function addTraffic(draft: Draft, name: string, copies: readonly Copy[], held: Traffic["held"]): void {
+  if (copies.length === 0) return;
+  const { target, topology } = draft.input;
+  const transfers = scheduleTransfers(target, topology, copies);
+  const start = draft.cycle;
+  draft.traffic.push({ name, start, transfers, held });
+  for (const [chip, window] of transfers.windows) touch(draft, chip, start + window.start, start + window.end);
+  draft.cycle += transfers.cycles;
+}
+
+/** Copies of border tensors from every chip of a stage to the chip of its rank in the next. */
+export function copiesOn(
+  tensors: readonly BorderTensor[],
+  from: readonly number[],
+  to: readonly number[],
+): readonly Copy[] {
+  return tensors.flatMap(({ parts }) =>
+    parts.flatMap((part) =>
+      from.map((chip, rank): Copy => {
+        const place = { region: part.region, location: part.location, offset: 0 };
+        return {
+          source: { ...place, chip },
+          targets: [{ ...place, chip: to[rank] as number }],
+          words: part.words,
+          ready: 0,
+        };
+      }),
+    ),
+  );
+}
+
+/** Everything later stages need goes on, rank by rank. */
+function moveOn(draft: Draft, last: number, from: readonly number[], to: readonly number[]): void {
+  const tensors = travelling(draft.input, last);
+  const held = tensors.flatMap((tensor) => [...from, ...to].map((chip) => ({ chip, tensor })));
+  addTraffic(draft, "transfer", copiesOn(tensors.map(draft.borders), from, to), held);
+}
+
+/** Runs from one place to several become one copy with several targets. */
+function joinTargets(runs: readonly { source: CopyEnd; target: CopyEnd; words: number }[]): Copy[] {
+  const copies = new Map<string, { source: CopyEnd; targets: CopyEnd[]; words: number; ready: number }>();
+  for (const { source, target, words } of runs) {
+    const key = `${source.chip}:${source.region}:${source.offset}:${words}`;
+    const known = copies.get(key);
+    if (known === undefined) copies.set(key, { source, targets: [target], words, ready: 0 });
+    else known.targets.push(target);
+  }
+  return [...copies.values()];
+}
+
+/** Copies that exchanges between the chips of a stage take. */
+export function exchangeCopies(
+  exchanges: readonly Exchange[],
+  borders: (id: TensorId) => BorderTensor,
+  chips: readonly number[],
+): readonly Copy[] {
+  const runs = exchanges.flatMap(({ moves }) =>
+    moves.flatMap((move) => {
+      const [from, to] = [chips[move.from] as number, chips[move.to] as number];
+      return boxRuns(borders(move.source), borders(move.target), move, from, to);
+    }),
+  );
+  return joinTargets(runs);
+}
+
+function exchange(draft: Draft, exchanges: readonly Exchange[], chips: readonly number[]): void {
+  const held = new Map<string, { chip: number; tensor: TensorId }>();
+  for (const { from, to, source, target } of exchanges.flatMap(({ moves }) => moves)) {
+    for (const [rank, tensor] of [[from, source] as const, [to, target] as const])
+      held.set(`${rank}:${tensor}`, { chip: chips[rank] as number, tensor });
+  }
+  const kinds = [...new Set(exchanges.map(({ kind }) => kind))].join("+");
+  addTraffic(draft, kinds, exchangeCopies(exchanges, draft.borders, chips), [...held.values()]);
+}
+
+/** Border tensors by id, each made once. */
+export function borderTensors(
   graph: Graph,
   target: Target,
-  chain: BlockChain,
-  compiled: CompiledBlocks,
-  chipOf: readonly number[],
-  topology: Topology,
   ordinals: ReadonlyMap<TensorId, number>,
-): Result<SystemTimeline> {
+): (id: TensorId) => BorderTensor {
+  const known = new Map<TensorId, BorderTensor>();
+  return (id) => {
+    const before = known.get(id);
+    if (before !== undefined) return before;
+    const type = storedTypeOf(graph.tensors[id] as (typeof graph.tensors)[number]);
+    const made = borderTensor(graph, target, id, type, ordinals.get(id) ?? 0);
+    known.set(id, made);
+    return made;
+  };
+}
+
+export function planTimeline(input: TimelineInput, ordinals: ReadonlyMap<TensorId, number>): SystemTimeline {
+  const { graph, target, chain, compiled, chipsOf, topology, exchanges } = input;
+  const draft: Draft = {
+    input,
+    borders: borderTensors(graph, target, ordinals),
+    traffic: [],
+    windows: Array.from({ length: topology.chips }, () => ({ start: Number.MAX_SAFE_INTEGER, end: 0 })),
+    cycle: 0,
+  };
   const blockStart: number[] = [];
   const blockEnd: number[] = [];
-  const hops: Hop[] = [];
-  const windows = Array.from({ length: topology.chips }, () => ({ start: Number.MAX_SAFE_INTEGER, end: 0 }));
-  const touch = (chip: number, start: number, end: number): void => {
-    const window = windows[chip] as { start: number; end: number };
-    window.start = Math.min(window.start, start);
-    window.end = Math.max(window.end, end);
-  };
-  const problems: Diagnostic[] = [];
-  let cycle = 0;
   chain.blocks.forEach((_, i) => {
-    const chip = chipOf[i] as number;
-    const before = i === 0 ? chip : (chipOf[i - 1] as number);
-    if (chip !== before) {
-      const route = shortestRoute(topology, before, chip);
-      const tensors = travelling(graph, chain, chipOf, before);
-      for (let h = 0; h + 1 < route.length; h++) {
-        const [from, to] = [route[h] as number, route[h + 1] as number];
-        const links = linksBetween(topology, from, to).flatMap((index) => topology.links[index] ?? []);
-        const parts = transferParts(graph, target, tensors, ordinals);
-        const transfers = scheduleTransfers(target, links, parts);
-        hops.push({ from, to, start: cycle, transfers, tensors });
-        touch(from, cycle, cycle + transfers.senderCycles);
-        touch(to, cycle + Math.min(transfers.firstReceive, transfers.cycles), cycle + transfers.cycles);
-        cycle += transfers.cycles;
-      }
-    }
+    const chips = chipsOf[i] as readonly number[];
+    const before = i === 0 ? chips : (chipsOf[i - 1] as readonly number[]);
+    if (chips[0] !== before[0]) moveOn(draft, i - 1, before, chips);
     const length = compiled.classes[compiled.classOf[i] as number]?.cycles ?? 0;
-    blockStart.push(cycle);
-    blockEnd.push(cycle + length);
-    touch(chip, cycle, cycle + length);
-    cycle += length;
+    blockStart.push(draft.cycle);
+    blockEnd.push(draft.cycle + length);
+    for (const chip of chips) touch(draft, chip, draft.cycle, draft.cycle + length);
+    draft.cycle += length;
+    exchange(draft, exchangesAfter(chain, exchanges, i), chips);
   });
-  if (problems.length > 0) return fail(...problems);
-  return ok({ blockStart, blockEnd, hops, windows });
+  return { blockStart, blockEnd, traffic: draft.traffic, windows: draft.windows };
 }

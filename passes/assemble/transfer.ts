@@ -1,173 +1,331 @@
-// Transfers between two joined chips: each byte plane of each part is a Send burst on one link and, exactly the link's latency later, a Receive
-// burst. Both chips' reservations are kept in one table, so a burst is placed on both at once.
+// Copies of vectors from places on one chip to places on it or on others: along shortest routes, stored on every chip they pass, each byte plane of
+// a piece a Send burst on one link and, exactly the link's latency later, a Receive burst. The reservations of all chips are kept in one table, so a
+// burst is placed on both its ends at once. All copies of a call are on their way at the same time.
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { LinkConnection, Unit } from "../../ir/machine/program.ts";
-import {
-  columnCount,
-  type Direction,
-  diagonal,
-  linkColumn,
-  linkVectorPeriod,
-  memColumn,
-} from "../../ir/target/geometry.ts";
+import { linkColumn, linkVectorPeriod } from "../../ir/target/geometry.ts";
 import type { Target } from "../../ir/target/target.ts";
-import { type Choice, commit, findStart, type Need, newReservations } from "../schedule/place.ts";
+import { linksBetween, shortestRoute, type Topology } from "../../ir/target/topology.ts";
+import { newReservations } from "../schedule/place.ts";
 import { mapResources } from "../schedule/resources.ts";
 import type { Location } from "../schedule/state.ts";
 import { type BareInstruction, span } from "../schedule/template.ts";
+import { type ChipPlace, type CopyTable, drainCycles, placeLinkPiece, placeLocalPiece } from "./piece.ts";
 
-/** `words` vectors of one part, standing in the same place on both chips. */
-export interface TransferPart {
+export interface CopyPlace {
   readonly region: string;
   readonly location: Location;
+  /** First word in the region. */
+  readonly offset: number;
+}
+
+export interface CopyEnd extends CopyPlace {
+  readonly chip: number;
+}
+
+/** `words` vectors from one place to others. */
+export interface Copy {
+  readonly source: CopyEnd;
+  readonly targets: readonly CopyEnd[];
   readonly words: number;
-  /** Cycle (from the start of the transfers) at which the part's vectors may be read. */
+  /** Cycle (from the start of the transfers) at which the vectors may be read. */
   readonly ready: number;
 }
 
 export interface TransferBurst {
-  readonly side: "from" | "to";
+  readonly chip: number;
   readonly unit: Unit;
   readonly instruction: BareInstruction;
   readonly region: string | undefined;
+}
+
+/** Vectors that stand on a chip only to be sent on. */
+export interface Stopover {
+  readonly chip: number;
+  readonly region: string;
+  readonly location: Location;
+  readonly words: number;
 }
 
 export interface Transfers {
   readonly bursts: readonly TransferBurst[];
   /** Cycles until everything has arrived and the chips' streams are empty. */
   readonly cycles: number;
-  /** Cycles until the sender's streams are empty. */
-  readonly senderCycles: number;
-  readonly firstReceive: number;
+  /** First cycle and end of what each chip does. */
+  readonly windows: ReadonlyMap<number, { readonly start: number; readonly end: number }>;
+  readonly stopovers: readonly Stopover[];
+  /** Vectors sent, and vectors the busiest link is sent. */
   readonly vectors: number;
+  readonly busiest: number;
 }
 
 /** Longest burst of one link: parts are cut so that parallel links share them. */
 const burstVectors = 64;
 
-export function scheduleTransfers(
-  target: Target,
-  links: readonly LinkConnection[],
-  parts: readonly TransferPart[],
-): Transfers {
-  const resources = mapResources(target);
-  const table = newReservations(2 * resources.count);
-  const bursts: TransferBurst[] = [];
-  const period = linkVectorPeriod(target);
-  const linkFree = links.map(() => 0);
-  let end = 0;
-  let senderEnd = 0;
-  let firstReceive = Number.MAX_SAFE_INTEGER;
-  let vectors = 0;
-  for (const part of parts) {
-    const planes = Array.from({ length: part.location.width }, (_, b) => b);
-    for (let from = 0; from < part.words; from += burstVectors) {
-      const count = Math.min(burstVectors, part.words - from);
-      for (const plane of planes) {
-        const chosen = linkFree.indexOf(Math.min(...linkFree));
-        const link = links[chosen];
-        invariant(link !== undefined, "the chips are joined");
-        const piece = placePiece(target, resources, table, link, part, plane, from, count, period);
-        linkFree[chosen] = piece.start + span(count, period);
-        bursts.push(...piece.bursts);
-        end = Math.max(end, piece.written);
-        senderEnd = Math.max(senderEnd, piece.start + span(count, period));
-        firstReceive = Math.min(firstReceive, piece.start + link.latency);
-        vectors += count;
-      }
-    }
-  }
-  const drain = columnCount(target) + target.mem.latency.write;
-  return { bursts, cycles: end + drain, senderCycles: senderEnd + drain, firstReceive, vectors };
+/** One hop of a copy: from a chip to others that are joined to it, or to places on itself. */
+interface Leg {
+  readonly copy: number;
+  readonly from: CopyEnd;
+  readonly to: readonly CopyEnd[];
+  readonly depth: number;
 }
 
-function placePiece(
-  target: Target,
-  resources: ReturnType<typeof mapResources>,
-  table: ReturnType<typeof newReservations>,
-  link: LinkConnection,
-  part: TransferPart,
-  plane: number,
-  from: number,
-  count: number,
-  period: number,
-): { start: number; written: number; bursts: TransferBurst[] } {
-  const { hemisphere, bank } = part.location;
-  const slice = part.location.column * target.mem.slicesPerColumn + part.location.sub + plane;
-  const column = memColumn(target, hemisphere, slice);
-  const length = span(count, period);
-  const outEdge = linkColumn(target, link.fromPort);
-  const inEdge = linkColumn(target, link.toPort);
-  const outward: Direction = outEdge === 0 ? "W" : "E";
-  const inward: Direction = inEdge === 0 ? "E" : "W";
-  const read = -target.mem.latency.read - Math.abs(outEdge - column);
-  const write = link.latency + Math.abs(inEdge - column);
-  const far = resources.count;
-  const needs: Need[] = [
-    { resource: resources.readQueue(hemisphere, slice), at: read, length },
-    { resource: resources.bank(hemisphere, slice, bank), at: read, length },
-    { resource: resources.send(link.fromPort), at: 0, length: length + period - 1 },
-    { resource: far + resources.receive(link.toPort), at: link.latency, length },
-    { resource: far + resources.writeQueue(hemisphere, slice), at: write, length },
-    { resource: far + resources.bank(hemisphere, slice, bank), at: write, length },
-  ];
-  const streams = (direction: Direction, base: number): number[][] =>
-    Array.from({ length: target.streamsPerDirection }, (_, s) => [base + resources.stream(direction, s)]);
-  const choices: Choice[] = [
-    { options: streams(outward, 0), at: diagonal(outward, 0, outEdge), length },
-    { options: streams(inward, far), at: diagonal(inward, link.latency, inEdge), length },
-  ];
-  const placed = findStart(table, { needs, choices }, Math.max(-read, part.ready - read));
-  invariant(placed !== undefined, "a transfer can be placed");
-  commit(table, { needs, choices }, placed);
-  const { start } = placed;
-  const [outStream, inStream] = placed.taken as [number, number];
-  const timing = { count, period: count > 1 ? period : 1 };
-  const stride = count > 1 ? 1 : 0;
+const placeKey = (place: CopyEnd): string => `${place.chip}:${place.region}:${place.offset}`;
+
+/** Places of a region in the other bank: a slice cannot read and write one bank at a time. */
+const otherBank = (location: Location): Location => ({ ...location, bank: 1 - location.bank });
+
+const sameSlices = (a: Location, b: Location): boolean =>
+  a.hemisphere === b.hemisphere && a.column === b.column && a.sub === b.sub && a.bank === b.bank;
+
+/** The legs of a copy: a tree from its source, over the targets themselves where routes pass them. */
+function legsOf(topology: Topology, copy: Copy, index: number, stopovers: Stopover[]): Leg[] {
+  const legs: Leg[] = [];
+  const reached = new Map<number, { readonly end: CopyEnd; readonly depth: number }>();
+  const stopover = (chip: number, location: Location): CopyEnd => {
+    const region = `stop${index}:${copy.source.chip}:${copy.source.region}:${copy.source.offset}`;
+    stopovers.push({ chip, region, location, words: copy.words });
+    return { chip, region, location, offset: 0 };
+  };
+  reached.set(copy.source.chip, { end: copy.source, depth: 0 });
+  const add = (from: { end: CopyEnd; depth: number }, to: CopyEnd): { end: CopyEnd; depth: number } => {
+    legs.push({ copy: index, from: from.end, to: [to], depth: from.depth + 1 });
+    return { end: to, depth: from.depth + 1 };
+  };
+  const distant = [...copy.targets].sort(
+    (a, b) =>
+      (topology.hops[copy.source.chip]?.[a.chip] ?? 0) - (topology.hops[copy.source.chip]?.[b.chip] ?? 0) ||
+      a.chip - b.chip,
+  );
+  for (const target of distant) {
+    if (target.chip === copy.source.chip) {
+      const source = reached.get(target.chip) as { end: CopyEnd; depth: number };
+      const clash = sameSlices(source.end.location, target.location);
+      add(clash ? add(source, stopover(target.chip, otherBank(target.location))) : source, target);
+      continue;
+    }
+    let at = reached.get(copy.source.chip) as { end: CopyEnd; depth: number };
+    for (const chip of shortestRoute(topology, copy.source.chip, target.chip).slice(1)) {
+      const known = reached.get(chip);
+      if (known === undefined || chip === target.chip) {
+        const next = add(at, chip === target.chip ? target : stopover(chip, target.location));
+        reached.set(chip, known ?? next);
+        at = next;
+      } else at = known;
+    }
+  }
+  return joinLegs(legs);
+}
+
+/** Hops of one copy from one place to other chips become one: a word that is read once may be sent to all of them. */
+function joinLegs(legs: readonly Leg[]): Leg[] {
+  const joined = new Map<string, Leg>();
+  for (const leg of legs) {
+    const isLocal = leg.to.every((end) => end.chip === leg.from.chip);
+    const key = isLocal ? `here ${joined.size}` : placeKey(leg.from);
+    const known = joined.get(key);
+    joined.set(key, known === undefined ? leg : { ...known, to: [...known.to, ...leg.to] });
+  }
+  return [...joined.values()];
+}
+
+export function scheduleTransfers(target: Target, topology: Topology, copies: readonly Copy[]): Transfers {
+  const map = mapResources(target);
+  const bases = new Map<number, number>();
+  const reservations = newReservations(0);
+  const table: CopyTable = {
+    target,
+    map,
+    reservations,
+    baseOf: (chip) => {
+      const known = bases.get(chip);
+      if (known !== undefined) return known;
+      const base = reservations.timelines.length;
+      reservations.timelines.push(...newReservations(map.count).timelines);
+      bases.set(chip, base);
+      return base;
+    },
+  };
+  const stopovers: Stopover[] = [];
+  const legs = copies.flatMap((copy, i) => legsOf(topology, copy, i, stopovers));
+  const depths = Math.max(0, ...legs.map((leg) => leg.depth));
+  const done = newProgress(target, topology);
+  for (let depth = 1; depth <= depths; depth++) {
+    const pieces = legs.filter((leg) => leg.depth === depth).flatMap((leg) => piecesOf(leg, copies[leg.copy] as Copy));
+    for (const piece of takeTurns(pieces)) sendPiece(table, done, piece);
+  }
+  const drain = drainCycles(target);
+  const windows = new Map(
+    [...done.windows].map(([chip, { start, end }]) => [chip, { start, end: end + drain }] as const),
+  );
   return {
-    start,
-    written: start + write + length,
-    bursts: [
-      {
-        side: "from",
-        unit: { kind: "memRead", hemisphere, slice },
-        region: part.region,
-        instruction: {
-          op: "read",
-          cycle: start + read,
-          ...timing,
-          address: from,
-          stride,
-          stream: outStream,
-          direction: outward,
-        },
-      },
-      {
-        side: "from",
-        unit: { kind: "linkSend", port: link.fromPort },
-        region: undefined,
-        instruction: { op: "send", cycle: start, ...timing, stream: outStream },
-      },
-      {
-        side: "to",
-        unit: { kind: "linkReceive", port: link.toPort },
-        region: undefined,
-        instruction: { op: "receive", cycle: start + link.latency, ...timing, stream: inStream },
-      },
-      {
-        side: "to",
-        unit: { kind: "memWrite", hemisphere, slice },
-        region: part.region,
-        instruction: {
-          op: "write",
-          cycle: start + write,
-          ...timing,
-          address: from,
-          stride,
-          stream: inStream,
-          direction: inward,
-        },
-      },
-    ],
+    bursts: done.bursts,
+    cycles: done.end + drain,
+    windows,
+    stopovers,
+    vectors: done.vectors,
+    busiest: Math.max(0, ...done.linkVectors),
   };
 }
+
+interface Progress {
+  readonly topology: Topology;
+  readonly period: number;
+  readonly bursts: TransferBurst[];
+  readonly linkFree: number[];
+  readonly linkVectors: number[];
+  /** Cycle from which the first words of a place, byte plane by byte plane and piece by piece, may be read. */
+  readonly arrival: Map<string, number>;
+  readonly windows: Map<number, { start: number; end: number }>;
+  end: number;
+  vectors: number;
+}
+
+const newProgress = (target: Target, topology: Topology): Progress => ({
+  topology,
+  period: linkVectorPeriod(target),
+  bursts: [],
+  linkFree: topology.links.map(() => 0),
+  linkVectors: topology.links.map(() => 0),
+  arrival: new Map(),
+  windows: new Map(),
+  end: 0,
+  vectors: 0,
+});
+
+function touch(progress: Progress, chip: number, start: number, end: number): void {
+  const window = progress.windows.get(chip);
+  if (window === undefined) progress.windows.set(chip, { start, end });
+  else {
+    window.start = Math.min(window.start, start);
+    window.end = Math.max(window.end, end);
+  }
+}
+
+/** One byte plane of some vectors of a hop. */
+interface Piece {
+  readonly leg: Leg;
+  readonly plane: number;
+  readonly from: number;
+  readonly count: number;
+  readonly ready: number;
+}
+
+function piecesOf(leg: Leg, copy: Copy): Piece[] {
+  const pieces: Piece[] = [];
+  for (let from = 0; from < copy.words; from += burstVectors) {
+    const count = Math.min(burstVectors, copy.words - from);
+    for (let plane = 0; plane < leg.from.location.width; plane++)
+      pieces.push({ leg, plane, from, count, ready: copy.ready });
+  }
+  return pieces;
+}
+
+/**
+ * The pieces of every chip in turn. A slice sends, and is written, for one burst at a time, so the chips start with different slices, and each of
+ * them with others for every set of chips that it sends to.
+ */
+function takeTurns(pieces: readonly Piece[]): Piece[] {
+  const senders = new Map<number, Map<string, Piece[]>>();
+  for (const piece of pieces) {
+    const { from, to } = piece.leg;
+    const sets = senders.get(from.chip) ?? new Map<string, Piece[]>();
+    senders.set(from.chip, sets);
+    const key = to.map((end) => end.chip).join();
+    const list = sets.get(key);
+    if (list === undefined) sets.set(key, [piece]);
+    else list.push(piece);
+  }
+  const lists = [...senders.values()].flatMap((sets, sender) =>
+    [...sets.values()].map((list, i) => {
+      const first = Math.floor(list.length * ((i / sets.size + sender / senders.size) % 1));
+      return [...list.slice(first), ...list.slice(0, first)];
+    }),
+  );
+  const longest = Math.max(0, ...lists.map((list) => list.length));
+  return Array.from({ length: longest }, (_, i) => lists.flatMap((list) => list[i] ?? [])).flat();
+}
+
+function sendPiece(table: CopyTable, progress: Progress, { leg, plane, from, count, ready }: Piece): void {
+  const source = chipPlace(table, leg.from, plane, from);
+  const at = progress.arrival.get(`${placeKey(leg.from)}/${plane}/${from}`) ?? ready;
+  const arrived = (end: CopyEnd, written: number): void => {
+    progress.arrival.set(`${placeKey(end)}/${plane}/${from}`, written + table.target.mem.latency.write);
+    progress.end = Math.max(progress.end, written);
+  };
+  const here = leg.to.filter((end) => end.chip === leg.from.chip);
+  for (const end of here) {
+    const piece = placeLocalPiece(table, source, chipPlace(table, end, plane, from), count, at);
+    progress.bursts.push(...piece.bursts);
+    touch(progress, end.chip, piece.read, piece.written);
+    arrived(end, piece.written);
+  }
+  const away = leg.to.filter((end) => end.chip !== leg.from.chip);
+  for (const rays of raysOf(table, progress, leg.from.chip, away)) {
+    const ends = rays.map(({ end, link }) => ({
+      to: chipPlace(table, end, plane, from),
+      link: linkAt(progress, link),
+    }));
+    const piece = placeLinkPiece(table, source, ends, count, progress.period, at);
+    const sent = piece.start + span(count, progress.period);
+    progress.bursts.push(...piece.bursts);
+    touch(progress, leg.from.chip, piece.read, sent);
+    rays.forEach(({ end, link }, i) => {
+      progress.linkFree[link] = sent;
+      progress.linkVectors[link] = (progress.linkVectors[link] as number) + count;
+      progress.vectors += count;
+      const written = piece.written[i] as number;
+      touch(progress, end.chip, piece.start + linkAt(progress, link).latency, written);
+      arrived(end, written);
+    });
+  }
+}
+
+function linkAt(progress: Progress, link: number): LinkConnection {
+  const found = progress.topology.links[link];
+  invariant(found !== undefined, "the chips are joined");
+  return found;
+}
+
+interface Ray {
+  readonly end: CopyEnd;
+  readonly link: number;
+}
+
+/** A link for each target, in sets whose ports stand at one edge of the sender: the sets take their words from one stream. */
+function raysOf(table: CopyTable, progress: Progress, from: number, ends: readonly CopyEnd[]): Ray[][] {
+  const free = (link: number): number => progress.linkFree[link] as number;
+  const least = (links: readonly number[]): number | undefined =>
+    links.length === 0 ? undefined : links.reduce((best, link) => (free(link) < free(best) ? link : best));
+  const edgeOf = (link: number): number => linkColumn(table.target, linkAt(progress, link).fromPort);
+  const linksTo = (end: CopyEnd): readonly number[] => linksBetween(progress.topology, from, end.chip);
+  const sets: Ray[][] = [];
+  let left = [...ends];
+  while (left.length > 0) {
+    const [first] = left;
+    invariant(first !== undefined, "there is a target left");
+    const options = [...new Set(linksTo(first).map(edgeOf))].map((edge) => {
+      const rays = left.flatMap((end): Ray[] => {
+        const link = least(linksTo(end).filter((one) => edgeOf(one) === edge));
+        return link === undefined ? [] : [{ end, link }];
+      });
+      return { rays, at: Math.max(...rays.map(({ link }) => free(link))) };
+    });
+    const best = options.reduce((a, b) =>
+      b.rays.length > a.rays.length || (b.rays.length === a.rays.length && b.at < a.at) ? b : a,
+    );
+    sets.push(best.rays);
+    left = left.filter((end) => !best.rays.some((ray) => ray.end === end));
+  }
+  return sets;
+}
+
+const chipPlace = (table: CopyTable, end: CopyEnd, plane: number, from: number): ChipPlace => ({
+  chip: end.chip,
+  base: table.baseOf(end.chip),
+  region: end.region,
+  hemisphere: end.location.hemisphere,
+  slice: end.location.column * table.target.mem.slicesPerColumn + end.location.sub + plane,
+  bank: end.location.bank,
+  address: end.offset + from,
+});

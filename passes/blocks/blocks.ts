@@ -21,6 +21,8 @@ export interface Block {
   readonly form: string;
   /** Layer number if the block is a repetition of the periodic part, or a piece of one. */
   readonly layer?: number;
+  /** Phase of its nodes. */
+  readonly phase: number;
   /** Its own nodes are `[from, to)` of the chain's order. */
   readonly from: number;
   readonly to: number;
@@ -94,11 +96,25 @@ function scalarText(graph: Graph, id: TensorId): string {
   return `const:${Array.from(tensor.data.read()).join()}`;
 }
 
+export interface Phases {
+  /** Phase of every node of the graph: a block has nodes of one phase, and phases are in order. */
+  readonly phases: readonly number[];
+  /** Tensors that are read by others than nodes, between the phase in which they are made and the next. */
+  readonly exported: ReadonlySet<TensorId>;
+}
+
 /** `cuts` are places in the chain's order where a block must start, besides the borders of repeated layers; without `repeats` no
  * layers are looked for. */
-export function findBlocks(graph: Graph, cuts: readonly number[] = [], repeats = true): BlockChain {
+export function findBlocks(
+  graph: Graph,
+  cuts: readonly number[] = [],
+  repeats = true,
+  { phases, exported }: Phases = onePhase,
+): BlockChain {
   const roots = findRoots(graph);
-  const nodes = hoistPreparation(graph, roots);
+  const phaseOf = new Map(graph.nodes.map((node, i) => [node, phases[i] ?? 0]));
+  const phase = (node: GraphNode | undefined): number => (node === undefined ? 0 : (phaseOf.get(node) ?? 0));
+  const nodes = hoistPreparation(graph, roots).sort((a, b) => phase(a) - phase(b));
   const period = repeats
     ? findPeriod(
         nodes.map((node) => nodeSignature(graph, node, roots)),
@@ -114,16 +130,22 @@ export function findBlocks(graph: Graph, cuts: readonly number[] = [], repeats =
     const end = period.from + period.repeats * period.length;
     if (end < nodes.length) layers.push({ from: end, to: nodes.length });
   }
-  const ranges = layers.flatMap((range) => splitRange(range, cuts));
+  const phaseStarts = nodes.flatMap((node, i) => (i > 0 && phase(node) !== phase(nodes[i - 1]) ? [i] : []));
+  const ranges = layers.flatMap((range) => splitRange(range, [...cuts, ...phaseStarts]));
   const owner = new Map<GraphNode, number>();
   ranges.forEach((range, index) => {
     for (let i = range.from; i < range.to; i++) owner.set(nodes[i] as GraphNode, index);
   });
   const blocks = ranges.map((range, index) =>
-    makeBlock(graph, roots, nodes.slice(range.from, range.to), index, owner, range),
+    makeBlock(graph, roots, nodes.slice(range.from, range.to), index, owner, exported, {
+      ...range,
+      phase: phase(nodes[range.from]),
+    }),
   );
   return { blocks, layers: period?.repeats ?? 0, order: nodes };
 }
+
+const onePhase: Phases = { phases: [], exported: new Set() };
 
 type Range = { readonly from: number; readonly to: number; readonly layer?: number };
 
@@ -202,7 +224,8 @@ function makeBlock(
   own: readonly GraphNode[],
   index: number,
   owner: ReadonlyMap<GraphNode, number>,
-  range: Range,
+  exported: ReadonlySet<TensorId>,
+  range: Range & { readonly phase: number },
 ): Block {
   const nodes: GraphNode[] = [];
   const listed = new Set<GraphNode>();
@@ -242,7 +265,7 @@ function makeBlock(
       if (input !== null) for (const view of viewsBehind(input, roots)) add(view);
     add(node);
   }
-  const outputs = blockOutputs(graph, roots, own, index, owner, add);
+  const outputs = blockOutputs(graph, roots, own, index, owner, exported, add);
   if (index === 0) outputs.push(...passedThrough(graph, roots, name, add));
   return {
     index,
@@ -262,6 +285,7 @@ function blockOutputs(
   own: readonly GraphNode[],
   index: number,
   owner: ReadonlyMap<GraphNode, number>,
+  exported: ReadonlySet<TensorId>,
   add: (node: GraphNode) => void,
 ): TensorId[] {
   const outputs: TensorId[] = [];
@@ -274,10 +298,10 @@ function blockOutputs(
   }
   for (const node of own)
     for (const output of node.outputs) if (output !== null && readElsewhere.has(output)) outputs.push(output);
-  for (const output of graph.outputs) {
-    if (!mine.has(roots.rootOf(output.tensor))) continue;
-    for (const view of viewsBehind(output.tensor, roots)) add(view);
-    if (!outputs.includes(output.tensor)) outputs.push(output.tensor);
+  for (const tensor of [...exported, ...graph.outputs.map((output) => output.tensor)]) {
+    if (!mine.has(roots.rootOf(tensor))) continue;
+    for (const view of viewsBehind(tensor, roots)) add(view);
+    if (!outputs.includes(tensor)) outputs.push(tensor);
   }
   return outputs;
 }

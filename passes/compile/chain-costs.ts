@@ -1,19 +1,21 @@
 // What each block costs on its chip, as the chain problem that `passes/partition` solves: cycles, bytes, and the transfers at each border
 // as they will really be scheduled. Decides nothing.
-import type { Graph, TensorId } from "../../ir/graph/graph.ts";
+import type { TensorId } from "../../ir/graph/graph.ts";
 import { sliceCount, wordsPerSlice } from "../../ir/target/geometry.ts";
 import type { Target } from "../../ir/target/target.ts";
-import { linksBetween, type Topology } from "../../ir/target/topology.ts";
+import type { Topology } from "../../ir/target/topology.ts";
 import { isPersistent, persistentKey, storageOfBuffer } from "../assemble/chip-memory.ts";
 import { type BlockClass, borderOrdinals, type CompiledBlocks } from "../assemble/classes.ts";
-import { transferParts, travelling } from "../assemble/timeline.ts";
-import { scheduleTransfers, type Transfers } from "../assemble/transfer.ts";
+import { borderTensors, copiesOn, exchangeCopies, travelling } from "../assemble/timeline.ts";
+import { type Copy, scheduleTransfers, type Transfers } from "../assemble/transfer.ts";
 import { type BlockChain, correspondence } from "../blocks/blocks.ts";
 import { type ChainLayer, type ChainProblem, plainChain } from "../partition/problem.ts";
+import { exchangesAfter } from "../shard/order.ts";
+import type { ShardedGraph } from "../shard/sharded.ts";
 import type { GraphDemand } from "./demand.ts";
 
 export type CompiledChain = {
-  readonly graph: Graph;
+  readonly sharded: ShardedGraph;
   readonly target: Target;
   readonly chain: BlockChain;
   readonly compiled: CompiledBlocks;
@@ -23,10 +25,11 @@ export function chipCapacityBytes(target: Target): number {
   return sliceCount(target) * wordsPerSlice(target) * target.lanes;
 }
 
-/** Without pins and cuts. */
+/** Without pins and cuts. Its chips are the stages: all the chips of one do the same, at the same time. */
 export function chainProblem(input: CompiledChain, topology: Topology): ChainProblem {
-  const { chain, compiled, target } = input;
+  const { chain, compiled, target, sharded } = input;
   const borders = borderTransfers(input, topology);
+  const exchanges = exchangeCycles(input, topology);
   const weights = firstUses(input);
   const liveOfClass = compiled.classes.map((blockClass) => liveBytes(blockClass, target));
   const layers = chain.blocks.map((block, i): ChainLayer => {
@@ -37,38 +40,66 @@ export function chainProblem(input: CompiledChain, topology: Topology): ChainPro
       boundaryBytes: (after?.vectors ?? 0) * target.lanes,
       costs: [
         {
-          collectiveCycles: 0,
+          collectiveCycles: exchanges[i] ?? 0,
           computeCycles: compiled.classes[index]?.cycles ?? 0,
           weightBytes: weights[i] ?? 0,
           stateBytes: 0,
           activationBytes: liveOfClass[index] ?? 0,
-          receiveBusyCycles: before === undefined ? 0 : before.cycles - Math.min(before.firstReceive, before.cycles),
-          sendBusyCycles: after?.senderCycles ?? 0,
+          receiveBusyCycles: before === undefined ? 0 : before.cycles - (before.windows.get(sharded.ways)?.start ?? 0),
+          sendBusyCycles: after?.windows.get(0)?.end ?? 0,
           sendLatencyCycles: after?.cycles ?? 0,
         },
       ],
     };
   });
   const capacityBytes = chipCapacityBytes(target);
+  const chips = topology.chips / sharded.ways;
   // A chip's window of one token holds what it receives, computes and sends, one after another.
-  return { layers, degrees: [1], chips: topology.chips, capacityBytes, transfer: "serial", cutAfter: [], pins: [] };
+  return { layers, degrees: [1], chips, capacityBytes, transfer: "serial", cutAfter: [], pins: [] };
 }
 
-/** The transfers at each border, if the pipeline is cut there and goes on with the next chip. */
-function borderTransfers({ graph, target, chain }: CompiledChain, topology: Topology): readonly Transfers[] {
-  if (topology.chips < 2) return [];
-  const ordinals = borderOrdinals(graph, chain);
-  const links = linksBetween(topology, 0, 1).flatMap((index) => topology.links[index] ?? []);
-  const joined = links.length > 0 ? links : topology.links.slice(0, 1);
+/** Schedules transfers, the same ones only once. */
+function transferCosts({ target }: CompiledChain, topology: Topology): (copies: readonly Copy[]) => Transfers {
   const known = new Map<string, Transfers>();
-  const places = chain.blocks.map((block) => block.index);
-  return places.slice(0, -1).map((border) => {
-    const tensors: readonly TensorId[] = travelling(graph, chain, places, border);
-    const parts = transferParts(graph, target, tensors, ordinals);
-    const key = JSON.stringify(parts.map(({ location, words }) => ({ location, words })));
-    const transfers = known.get(key) ?? scheduleTransfers(target, joined, parts);
+  return (copies) => {
+    const key = JSON.stringify(
+      copies.map(({ source, targets, words }) => [
+        words,
+        [source, ...targets].map(({ chip, location, offset }) => [chip, location, offset]),
+      ]),
+    );
+    const transfers = known.get(key) ?? scheduleTransfers(target, topology, copies);
     known.set(key, transfers);
     return transfers;
+  };
+}
+
+const stageChips = (ways: number, stage: number): number[] =>
+  Array.from({ length: ways }, (_, rank) => stage * ways + rank);
+
+/** The transfers at each border, if the pipeline is cut there and goes on with the next chips. */
+function borderTransfers(input: CompiledChain, topology: Topology): readonly Transfers[] {
+  const { sharded, target, chain } = input;
+  const { graph, exchanges, ways } = sharded;
+  if (topology.chips < 2 * ways) return [];
+  const borders = borderTensors(graph, target, borderOrdinals(graph, chain, exchanges));
+  const costOf = transferCosts(input, topology);
+  return chain.blocks.slice(0, -1).map((_, border) => {
+    const tensors = travelling({ graph, chain, exchanges }, border).map(borders);
+    return costOf(copiesOn(tensors, stageChips(ways, 0), stageChips(ways, 1)));
+  });
+}
+
+/** Cycles of the exchanges after each block. */
+function exchangeCycles(input: CompiledChain, topology: Topology): readonly number[] {
+  const { sharded, target, chain } = input;
+  const { graph, exchanges, ways } = sharded;
+  if (exchanges.length === 0) return [];
+  const borders = borderTensors(graph, target, borderOrdinals(graph, chain, exchanges));
+  const costOf = transferCosts(input, topology);
+  return chain.blocks.map((_, i) => {
+    const copies = exchangeCopies(exchangesAfter(chain, exchanges, i), borders, stageChips(ways, 0));
+    return copies.length === 0 ? 0 : costOf(copies).cycles;
   });
 }
 

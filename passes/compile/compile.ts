@@ -1,6 +1,7 @@
 // The pipeline from a core graph to a machine program: blocks, classes, partition over chips, assembly.
+import { diagnostic } from "../../ir/diag/codes.ts";
 import { fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
-import type { Graph } from "../../ir/graph/graph.ts";
+import type { Graph, TensorId } from "../../ir/graph/graph.ts";
 import type { Program } from "../../ir/machine/program.ts";
 import type { Target, TopologySpec } from "../../ir/target/target.ts";
 import { buildTopology, type Topology } from "../../ir/target/topology.ts";
@@ -11,6 +12,7 @@ import { type BlockChain, findBlocks } from "../blocks/blocks.ts";
 import type { ChainProblem } from "../partition/problem.ts";
 import { fewestChips } from "../partition/solve.ts";
 import type { WeightColumns } from "../schedule/state.ts";
+import type { ShardedGraph } from "../shard/sharded.ts";
 import { chainProblem, weightChain } from "./chain-costs.ts";
 import { graphDemand } from "./demand.ts";
 import { doesNotFit, type OtherDemand, shortageOf } from "./does-not-fit.ts";
@@ -23,10 +25,17 @@ import {
   type ResolvedPlacement,
   resolvePlacement,
 } from "./placement.ts";
+import { fastest, firstThatHolds, groupSizes } from "./search-groups.ts";
+import { shardFor } from "./shards.ts";
+
+/** Chips that share every layer: so many, all there are, or what gives the least latency. */
+export type TensorParallel = number | "all" | "auto";
 
 export interface CompileOptions extends AssemblyOptions {
   readonly chips: number | "auto";
   readonly topology?: TopologySpec;
+  /** 1 where absent. */
+  readonly tensorParallel?: TensorParallel;
   /** How long to search for a short schedule; 1 is usual, 0 takes the first. */
   readonly effort?: number;
   readonly placement?: PlacementRequest;
@@ -42,6 +51,7 @@ export interface CompileOptions extends AssemblyOptions {
 
 /** What passes make, for people who want to see it. */
 export type Made =
+  | { readonly pass: "shard"; readonly sharded: ShardedGraph }
   | { readonly pass: "blocks"; readonly chain: BlockChain }
   | { readonly pass: "lower"; readonly blocks: LoweredBlocks }
   | { readonly pass: "schedule"; readonly blocks: CompiledBlocks; readonly weights: WeightColumns }
@@ -55,11 +65,14 @@ export const isStopped = (result: Result<unknown>): boolean => !result.ok && res
 export interface Compiled extends Assembled {
   readonly chain: BlockChain;
   readonly blocks: CompiledBlocks;
+  readonly sharded: ShardedGraph;
+  /** Chip of every block, the first one where several share it. */
   readonly chipOf: readonly number[];
 }
 
 type Work = {
-  readonly graph: Graph;
+  readonly model: Graph;
+  readonly sharded: ShardedGraph;
   readonly target: Target;
   readonly options: CompileOptions;
   readonly chain: BlockChain;
@@ -74,37 +87,71 @@ type Attempt =
 /** Placements tried for one number of chips, each with less on its fullest chip than the one before. */
 const MOST_PLACEMENTS = 6;
 
-/** The blocks of a graph, cut where the request asks for it. */
-export function cutBlocks(
-  graph: Graph,
+/** The blocks of a rank's graph, cut where the request asks for it; chips of the request become stages. */
+function cutBlocks(
+  { graph, phases, exchanges, ways }: ShardedGraph,
   request: PlacementRequest,
   repeats = true,
 ): Result<{ readonly chain: BlockChain; readonly resolved: ResolvedPlacement }> {
-  const natural = findBlocks(graph, [], repeats);
-  const resolved = resolvePlacement(graph, natural, request);
+  const exported = new Set(exchanges.flatMap(({ moves }) => moves.map((move) => move.source)));
+  const natural = findBlocks(graph, [], repeats, { phases, exported });
+  const stageOf = <T extends { readonly chip: number }>(item: T): T => ({
+    ...item,
+    chip: Math.floor(item.chip / ways),
+  });
+  const resolved = resolvePlacement(graph, natural, {
+    ...request,
+    pins: request.pins.map(stageOf),
+    ...(request.stages === undefined ? {} : { stages: request.stages.map(stageOf) }),
+  });
   if (!resolved.ok) return resolved;
   const { stageStarts } = resolved.value;
-  return ok({
-    chain: stageStarts.length === 0 ? natural : findBlocks(graph, stageStarts, repeats),
-    resolved: resolved.value,
-  });
+  const chain = stageStarts.length === 0 ? natural : findBlocks(graph, stageStarts, repeats, { phases, exported });
+  return ok({ chain, resolved: resolved.value });
 }
 
 /** Compiles a core graph. `chips: "auto"` takes the fewest that hold it. */
 export function compileGraph(graph: Graph, target: Target, options: CompileOptions): Result<Compiled> {
+  const { chips, tensorParallel = 1 } = options;
+  const compile = (ways: number, count: number | "auto"): Result<Compiled> => {
+    if (count !== "auto" && count % ways !== 0)
+      return fail(diagnostic("LPU4005", `${count} chips do not form groups of ${ways}`));
+    return compileShared(graph, target, { ...options, chips: count }, ways);
+  };
+  if (tensorParallel === "all") {
+    if (chips !== "auto") return compile(chips, chips);
+    return firstThatHolds(groupSizes.map((ways) => () => compile(ways, ways)));
+  }
+  if (tensorParallel === "auto") return fastest(chips, compile);
+  return compile(tensorParallel, chips);
+}
+
+/** Compiles a graph of which groups of `ways` chips share every layer. */
+function compileShared(model: Graph, target: Target, options: CompileOptions, ways: number): Result<Compiled> {
+  const group = buildTopology(
+    options.topology ?? target.topology,
+    target.link,
+    options.chips === "auto" ? ways : options.chips,
+  );
+  if (!group.ok) return group;
+  const goesOn = (made: Made): boolean => options.onMade?.(made) ?? true;
+  options.onStage?.("shard");
+  const shared = shardFor(model, target, group.value, ways);
+  if (!shared.ok) return shared;
+  const sharded = shared.value;
+  if (!goesOn({ pass: "shard", sharded })) return stopped;
   options.onStage?.("blocks");
-  const cut = cutBlocks(graph, options.placement ?? freePlacement, options.repeats ?? true);
+  const cut = cutBlocks(sharded, options.placement ?? freePlacement, options.repeats ?? true);
   if (!cut.ok) return cut;
   const { chain, resolved } = cut.value;
-  const goesOn = (made: Made): boolean => options.onMade?.(made) ?? true;
   if (!goesOn({ pass: "blocks", chain })) return stopped;
-  const work: Work = { graph, target, options, chain, resolved };
-  const counts = chipCounts(work);
+  const work: Work = { model, sharded, target, options, chain, resolved };
+  const counts = stageCounts(work);
   const pins = pinnedBlocks(chain, resolved, counts.at(-1) ?? 1);
   if (!pins.ok) return pins;
   options.onStage?.("lower");
-  const halfTables = halfTablesOf(graph, target);
-  const lowered = lowerBlocks(graph, chain, target, halfTables);
+  const halfTables = halfOnAllRanks(model, sharded, target);
+  const lowered = lowerBlocks(sharded, chain, target, halfTables);
   if (!goesOn({ pass: "lower", blocks: lowered })) return stopped;
   const scheduled = new Map<WeightColumns, CompiledBlocks>();
   /** Undefined where the observer ends the compilation. */
@@ -116,12 +163,12 @@ export function compileGraph(graph: Graph, target: Target, options: CompileOptio
     scheduled.set(columns, blocks);
     return goesOn({ pass: "schedule", blocks, weights: columns }) ? blocks : undefined;
   };
-  const demand = graphDemand(graph, halfTables);
+  const demand = graphDemand(sharded.graph, halfTables);
   const weights = weightChain(chain, demand, target, counts.at(-1) ?? 1);
   let full: Attempt = { kind: "full", problem: weights, finding: undefined };
   if (demand.weightBytes <= weights.capacityBytes * weights.chips) {
-    for (const chips of counts) {
-      const topology = buildTopology(options.topology ?? target.topology, target.link, chips);
+    for (const stages of counts) {
+      const topology = buildTopology(options.topology ?? target.topology, target.link, stages * ways);
       if (!topology.ok) return topology;
       for (const columns of ["apart", "spread"] as const) {
         const blocks = blocksWith(columns);
@@ -134,30 +181,37 @@ export function compileGraph(graph: Graph, target: Target, options: CompileOptio
   }
   options.onStage?.("levers");
   const apart = scheduled.get("apart");
-  const more = apart === undefined ? undefined : enoughChips(work, apart, full.problem);
+  const more = apart === undefined ? undefined : enoughStages(work, apart, full.problem);
   const others = options.otherDemands?.() ?? [];
   const { problem, finding } = full;
-  return fail(doesNotFit(shortageOf(problem, weights.capacityBytes, finding, demand, others, more)));
+  return fail(doesNotFit(shortageOf(problem, weights.capacityBytes, finding, demand, others, more, ways)));
 }
 
-/** Numbers of chips to try in turn. */
-function chipCounts({ options, chain, resolved }: Work): readonly number[] {
-  if (options.chips !== "auto") return [options.chips];
+/** Tables that can be kept in float16 whatever the rank: of the whole table, not of a share. */
+function halfOnAllRanks(model: Graph, { pieces }: ShardedGraph, target: Target): ReadonlySet<TensorId> {
+  const whole = halfTablesOf(model, target);
+  return new Set([...pieces].flatMap(([id, { tensor }]) => (whole.has(tensor) ? [id] : [])));
+}
+
+/** Numbers of stages to try in turn. */
+function stageCounts({ options, chain, resolved, sharded }: Work): readonly number[] {
+  if (options.chips !== "auto") return [options.chips / sharded.ways];
   const named = [...resolved.pins, ...(resolved.stages ?? [])].map(({ chip }) => chip + 1);
   const least = Math.max(1, ...named);
   const most = resolved.stages === undefined ? Math.max(least, chain.blocks.length) : least;
   return Array.from({ length: most - least + 1 }, (_, i) => least + i);
 }
 
-/** A number of chips that is enough, found by trying a few from the one that the bytes ask for. */
-function enoughChips(work: Work, compiled: CompiledBlocks, problem: ChainProblem): number | undefined {
+/** A number of stages that is enough, found by trying a few from the one that the bytes ask for. */
+function enoughStages(work: Work, compiled: CompiledBlocks, problem: ChainProblem): number | undefined {
   const { options, target, chain } = work;
+  const { ways } = work.sharded;
   const least = fewestChips(problem);
   if (options.chips === "auto" || typeof least !== "number") return undefined;
-  const from = Math.max(least, options.chips + 1);
-  const tried = [from, from + 1, from + 2, chain.blocks.length].filter((chips) => chips <= chain.blocks.length);
-  return [...new Set(tried)].find((chips) => {
-    const topology = buildTopology(options.topology ?? target.topology, target.link, chips);
+  const from = Math.max(least, options.chips / ways + 1);
+  const tried = [from, from + 1, from + 2, chain.blocks.length].filter((stages) => stages <= chain.blocks.length);
+  return [...new Set(tried)].find((stages) => {
+    const topology = buildTopology(options.topology ?? target.topology, target.link, stages * ways);
     if (!topology.ok) return false;
     const attempt = compileFor({ ...work, options: { ...options, onMade: () => true } }, compiled, topology.value);
     return attempt.kind === "done" && attempt.result.ok;
@@ -165,25 +219,28 @@ function enoughChips(work: Work, compiled: CompiledBlocks, problem: ChainProblem
 }
 
 function compileFor(work: Work, compiled: CompiledBlocks, topology: Topology): Attempt {
-  const { graph, target, options, chain, resolved } = work;
+  const { model, sharded, target, options, chain, resolved } = work;
+  const { ways } = sharded;
   const refused = (result: Result<never>): Attempt => ({ kind: "done", result });
   options.onStage?.("partition");
-  let problem = chainProblem({ graph, target, chain, compiled }, topology);
+  let problem = chainProblem({ sharded, target, chain, compiled }, topology);
   let full: Attempt | undefined;
   for (let i = 0; i < MOST_PLACEMENTS; i++) {
-    const placed = placeBlocks(problem, chain, resolved);
+    const placed = placeBlocks(problem, chain, resolved, ways);
     if (placed.kind === "refused") return refused({ ok: false, diagnostics: placed.diagnostics });
     if (placed.kind === "full") return full ?? { kind: "full", problem, finding: undefined };
-    const { chipOf } = placed;
+    const { stageOf } = placed;
+    const chipsOf = stageOf.map((stage) => Array.from({ length: ways }, (_, rank) => stage * ways + rank));
+    const chipOf = stageOf.map((stage) => stage * ways);
     if (options.onMade?.({ pass: "partition", problem, chipOf }) === false) return refused(stopped);
     options.onStage?.("assemble");
-    const assembled = assembleProgram({ graph, target, chain, compiled, chipOf, topology }, options);
+    const assembled = assembleProgram({ model, sharded, target, chain, compiled, chipsOf, topology }, options);
     if (assembled.ok) {
       if (options.onMade?.({ pass: "assemble", program: assembled.value.program }) === false) return refused(stopped);
-      return { kind: "done", result: ok({ ...assembled.value, chain, blocks: compiled, chipOf }) };
+      return { kind: "done", result: ok({ ...assembled.value, chain, blocks: compiled, sharded, chipOf }) };
     }
     if (assembled.diagnostics.some(({ code }) => code !== "LPU4001")) return refused(assembled);
-    const capacityBytes = Math.max(0, ...stageBytes(problem, chipOf)) - 1;
+    const capacityBytes = Math.max(0, ...stageBytes(problem, stageOf)) - 1;
     full = { kind: "full", problem: { ...problem, capacityBytes }, finding: assembled.diagnostics[0]?.message };
     // Memory is in slices, which sums do not see: less must do on every chip.
     problem = { ...problem, capacityBytes };

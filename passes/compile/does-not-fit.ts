@@ -24,6 +24,8 @@ type Shortage = {
   /** Whether so many chips were tried and do, or only the sums of bytes allow it. */
   readonly isTried: boolean;
   readonly others: readonly OtherDemand[];
+  /** Chips that share every part already. */
+  readonly ways: number;
 };
 
 /** `problem` has no solution, or its solution did not fit; its capacity may be less than a chip's. */
@@ -33,9 +35,11 @@ export function shortageOf(
   finding: string | undefined,
   demand: GraphDemand,
   others: readonly OtherDemand[],
-  chipsTried: number | undefined,
+  stagesTried: number | undefined,
+  ways: number,
 ): Shortage {
-  const { layers, chips } = problem;
+  const { layers } = problem;
+  const chips = problem.chips * ways;
   let [held, working, largestPartBytes] = [0, 0, 0];
   for (const { costs } of layers) {
     const { weightBytes = 0, stateBytes = 0, activationBytes = 0 } = costs[0] ?? {};
@@ -44,17 +48,19 @@ export function shortageOf(
     largestPartBytes = Math.max(largestPartBytes, weightBytes + stateBytes + activationBytes);
   }
   const needed = fewestChips(problem);
+  const stages = stagesTried ?? (typeof needed === "number" ? needed : undefined);
   return {
     finding,
     demand,
-    demandBytes: held + working,
+    demandBytes: (held + working) * ways,
     largestPartBytes,
     chipBytes,
     chips,
-    parts: layers.length,
-    chipsNeeded: chipsTried ?? (typeof needed === "number" ? needed : undefined),
-    isTried: chipsTried !== undefined,
+    parts: layers.length * ways,
+    chipsNeeded: stages === undefined ? undefined : stages * ways,
+    isTried: stagesTried !== undefined,
     others,
+    ways,
   };
 }
 
@@ -135,7 +141,9 @@ function moreChips({
 }
 
 /** The least power of two of chips that would share the largest part. */
-function tensorParallel({ finding, largestPartBytes, chipBytes, chips, demandBytes }: Shortage): readonly Lever[] {
+function tensorParallel(shortage: Shortage): readonly Lever[] {
+  const { finding, largestPartBytes, chipBytes, chips, demandBytes, ways } = shortage;
+  if (ways > 1) return [];
   let degree = 2;
   while (largestPartBytes / degree > chipBytes && degree < 1024) degree *= 2;
   const eachBytes = Math.ceil(largestPartBytes / degree);

@@ -2,6 +2,7 @@
 export const passNames = [
   "import",
   "legalise",
+  "shard",
   "blocks",
   "lower",
   "schedule",
@@ -17,6 +18,7 @@ export type PassSetting = { readonly least: number; readonly most: number } | { 
 export const passSettings = {
   import: {},
   legalise: {},
+  shard: {},
   /** `layers=off`: repeated layers are not looked for; the model is one block. */
   blocks: { layers: { words: ["on", "off"] } },
   lower: {},

@@ -75,6 +75,7 @@ export function compileCommand(session: Session): Result<Outcome> {
     json: {
       ...figures,
       model: path,
+      tensorParallel: compiled.value.sharded.ways,
       passes: stageTimes(session),
       programBytes: written.value?.programBytes ?? null,
       programSha256: written.value?.programSha256 ?? null,

@@ -54,10 +54,11 @@ export async function conformanceCommand(session: Session): Promise<Result<Outco
     const help = "a case is a folder with model.onnx and test_data_set_0";
     return fail(diagnostic("LPU1001", `no test case in ${session.operands.join(", ")}`, { help }));
   }
-  const { target, topology, precision, chips, allowNarrowing = false } = options.value;
+  const { target, topology, tensorParallel, precision, chips, allowNarrowing = false } = options.value;
   const caseOptions: CaseOptions = {
     target,
     ...(topology === undefined ? {} : { topology }),
+    ...(tensorParallel === undefined ? {} : { tensorParallel }),
     precision,
     chips,
     rule: rule.value,

@@ -4,6 +4,7 @@ import { type Diagnostic, fail, ok, type Result } from "../../ir/diag/diagnostic
 import { didYouMean } from "../../ir/diag/suggest.ts";
 import { parseTarget, topologyKinds } from "../../ir/target/schema.ts";
 import type { Target, TopologyKind, TopologySpec } from "../../ir/target/target.ts";
+import type { TensorParallel } from "../../passes/compile/compile.ts";
 import type { ModelOptions } from "../compile-model.ts";
 import { readFileBytes } from "../io.ts";
 import { defaultTargetName, presetDocuments, presetNames, presetTarget } from "../targets/presets.ts";
@@ -51,6 +52,28 @@ function chipsOf(session: Session): Result<number | "auto"> {
   return chips.ok ? ok(chips.value ?? "auto") : chips;
 }
 
+/** With `--parallel tensor --tensor-parallel N` there are N chips. */
+function tensorChips(session: Session, chips: number | "auto"): number | "auto" {
+  const ways = wholeOption(session, "tensorParallel", 1);
+  return chips === "auto" && optionValue(session, "parallel") === "tensor" && ways.ok ? (ways.value ?? chips) : chips;
+}
+
+/** How many chips share a layer, of what `--parallel` and `--tensor-parallel` say together. */
+function tensorParallelOf(session: Session, chips: number | "auto"): Result<TensorParallel> {
+  const ways = wholeOption(session, "tensorParallel", 1);
+  if (!ways.ok) return ways;
+  const how = optionValue(session, "parallel");
+  if (how === "auto") {
+    if (ways.value === undefined) return ok("auto");
+    return fail(badOption("tensorParallel", "--parallel auto finds the number of chips that share a layer itself"));
+  }
+  if (how !== "tensor") return ok(ways.value ?? 1);
+  if (ways.value === undefined) return ok("all");
+  if (chips === "auto" || chips === ways.value) return ok("all");
+  const message = `with --parallel tensor all chips share every layer: ${ways.value} of ${chips} chips do not`;
+  return fail(badOption("tensorParallel", message));
+}
+
 /** `NAME=VALUE` options; the value goes through `read`. */
 function pairsOf<T>(
   session: Session,
@@ -93,12 +116,15 @@ export function modelOptions(session: Session, usual: "fp16" | "fp32" = "fp16"):
     return { ok: false, diagnostics: parts.flatMap((part) => (part.ok ? [] : part.diagnostics)) };
   }
   const { request, chips: placedChips } = placement.value;
+  const tensorParallel = tensorParallelOf(session, placedChips ?? chips.value);
+  if (!tensorParallel.ok) return tensorParallel;
   if (placedChips !== undefined && chips.value !== "auto" && chips.value !== placedChips) {
     return fail(badOption("chips", `${chips.value} chips, but the placement file is for ${placedChips}`));
   }
   return ok({
     target: target.value,
-    chips: placedChips ?? chips.value,
+    chips: tensorChips(session, placedChips ?? chips.value),
+    tensorParallel: tensorParallel.value,
     ...(request === undefined ? {} : { placement: request }),
     ...(topology.value === undefined ? {} : { topology: topology.value }),
     dims: dims.value,

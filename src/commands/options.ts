@@ -44,14 +44,13 @@ export const optionRows = {
   timePasses: { flags: "--time-passes", summary: "say how long each stage took" },
   parallel: {
     flags: "--parallel <how>",
-    summary: "how chips share the work (default pipeline)",
+    summary:
+      "how chips share the work: stages of layers, every layer cut over all chips, or what is fastest (default pipeline)",
     values: ["pipeline", "tensor", "auto"],
-    refused: { allBut: ["pipeline"], why: "models are split into pipeline stages only" },
   },
   tensorParallel: {
     flags: "--tensor-parallel <n>",
-    summary: "chips that share one layer (default 1)",
-    refused: { allBut: ["1"], why: "models are split into pipeline stages only" },
+    summary: "chips that share every layer; each pipeline stage takes so many (default 1)",
   },
   pin: {
     flags: "--pin <node=chip>",
@@ -75,7 +74,8 @@ export const optionRows = {
   },
   pipeline: {
     flags: "--pipeline <text>",
-    summary: "passes to run, with settings, such as 'import,legalise,blocks,lower,schedule{effort=4}'; docs/passes.md",
+    summary:
+      "passes to run, with settings, such as 'import,legalise,shard,blocks,lower,schedule{effort=4}'; docs/passes.md",
   },
   dumpIr: { flags: "--dump-ir <pass|all>", summary: "write what a pass made to PROGRAM.ir/N.PASS.lpir" },
   stopAfter: { flags: "--stop-after <pass>", summary: "end after a pass; no program is written" },

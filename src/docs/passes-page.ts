@@ -33,12 +33,22 @@ export const stageRows: readonly StageRow[] = [
       "integers become 32 bits wide where their range allows. Ranges of tensors are remembered to choose the cheaper of equivalent forms.",
   },
   {
+    name: "shard",
+    folders: ["passes/shard"],
+    takes: "a core graph, the number of chips that share a layer, what work and exchanges cost",
+    gives: "the graph of every rank, exchanges",
+    summary:
+      "With tensor parallelism: finds the axis along which every operation is cut (heads, hidden units, rows) so that work and exchanges together are cheapest, cuts weights, " +
+      "and puts exchanges where a tensor is held in another way than it is wanted. Partial sums are added in the order of the ranks. All ranks run one graph on weights of their own. " +
+      "The result is checked. Without it the graph stays as it is.",
+  },
+  {
     name: "blocks",
     folders: ["passes/blocks"],
-    takes: "a core graph",
+    takes: "the graph of a rank",
     gives: "a chain of blocks",
     summary:
-      "Finds the period with which a transformer repeats itself and cuts the graph there. Blocks that are equal but for their weights are one class and are compiled once.",
+      "Finds the period with which a transformer repeats itself and cuts the graph there, and at exchanges. Blocks that are equal but for their weights are one class and are compiled once.",
   },
   {
     name: "lower",
@@ -71,7 +81,7 @@ export const stageRows: readonly StageRow[] = [
     takes: "all of the above, the topology",
     gives: "a program",
     summary:
-      "Stamps block classes onto chips and cycles, schedules transfers into link slots along shortest routes, gives everything a chip holds (weights, constants, activations, border tensors) its address in one allocation problem over the banks, checked before it is used, and writes images, bindings, " +
+      "Stamps block classes onto chips and cycles, schedules transfers and exchanges into link slots along shortest routes, gives everything a chip holds (weights, constants, activations, border tensors) its address in one allocation problem over the banks, checked before it is used, and writes images, bindings, " +
       "symbols and the certificate. With `--chips auto` this is tried with more chips until everything fits.",
   },
   {

@@ -1,0 +1,126 @@
+// What a plan costs: cycles of the work every rank does, and of the exchanges between the ranks. Estimates, in the numbers of a target that the caller
+// gives; the schedule decides what it really takes.
+import { elementCount, type Graph, type GraphNode, type TensorId } from "../../ir/graph/graph.ts";
+import { isViewNode } from "../blocks/blocks.ts";
+import type { Axis } from "./axes.ts";
+import { needsOf, outputShare, resultShare, type ShardPlan, type ShardSpace } from "./plan.ts";
+import type { IsMovable } from "./rewrite.ts";
+import { type Share, shareShape } from "./sharded.ts";
+
+export interface ShardCosts {
+  readonly isMovable: IsMovable;
+  /** Multiplications and additions of a matrix product a cycle. */
+  readonly productsPerCycle: (precision: string) => number;
+  /** Results of elementwise operations a cycle. */
+  readonly resultsPerCycle: number;
+  /** Vectors that travel for a tensor of a shape. */
+  readonly vectorsOf: (shape: readonly number[]) => number;
+  /** Cycles until a vector from every rank is at every other one, and the wait for the first of them. */
+  readonly cyclesPerVector: number;
+  readonly exchangeLatency: number;
+}
+
+export interface CostModel {
+  readonly space: ShardSpace;
+  readonly costs: ShardCosts;
+  /** Nodes that read each stored tensor, directly or through views. */
+  readonly readers: ReadonlyMap<TensorId, readonly GraphNode[]>;
+  readonly outputs: ReadonlyMap<TensorId, readonly TensorId[]>;
+}
+
+export function costModel(space: ShardSpace, costs: ShardCosts): CostModel {
+  const readers = new Map<TensorId, GraphNode[]>();
+  for (const node of space.graph.nodes) {
+    if (isViewNode(node)) continue;
+    for (const root of new Set(node.inputs.flatMap((id) => (id === null ? [] : [space.rootOf(id)])))) {
+      const list = readers.get(root);
+      if (list === undefined) readers.set(root, [node]);
+      else list.push(node);
+    }
+  }
+  const outputs = new Map<TensorId, TensorId[]>();
+  for (const { tensor } of space.graph.outputs) {
+    const root = space.rootOf(tensor);
+    outputs.set(root, [...(outputs.get(root) ?? []), tensor]);
+  }
+  return { space, costs, readers, outputs };
+}
+
+const shapeOf = (graph: Graph, id: TensorId | null | undefined): readonly number[] =>
+  id === null || id === undefined ? [] : (graph.tensors[id]?.shape ?? []);
+
+/** Cycles of a node on one rank. */
+export function nodeCycles({ space, costs }: CostModel, node: GraphNode, axis: Axis | undefined): number {
+  const { graph } = space;
+  const out = elementCount(shapeOf(graph, node.outputs[0]));
+  const share = axis === undefined ? 1 : space.ways;
+  if (node.op === "matmul") {
+    const depth = shapeOf(graph, node.inputs[0]).at(-1) ?? 1;
+    return (out * depth) / costs.productsPerCycle(String(node.attrs.precision)) / share;
+  }
+  const work = Math.max(out, ...node.inputs.map((id) => elementCount(shapeOf(graph, id))));
+  return (node.op === "gather" ? out : work) / costs.resultsPerCycle / share;
+}
+
+/** Cycles until a tensor held in one way is held in another; undefined where it cannot be. */
+function exchangeCycles({ space, costs }: CostModel, root: TensorId, held: Share, wanted: Share): number | undefined {
+  if (held === wanted) return 0;
+  const shape = shapeOf(space.graph, root);
+  const { ways } = space;
+  const cycles = costs.vectorsOf(shape) * costs.cyclesPerVector;
+  // Shares that cut through vectors are joined in a stack of shares, which must be equal; moving them apart costs work again.
+  const straight = (dim: number): number | undefined => {
+    if (costs.isMovable(shape, dim)) return 0;
+    const stackable =
+      (shape[dim] as number) % ways === 0 && costs.isMovable([ways, ...shareShape(shape, dim, ways)], 0);
+    return stackable ? (2 * elementCount(shape)) / costs.resultsPerCycle : undefined;
+  };
+  if (held === "partial") {
+    const adding = (elementCount(shape) * (ways - 1)) / costs.resultsPerCycle;
+    if (wanted === "whole") return costs.exchangeLatency + cycles + adding;
+    const extra = typeof wanted === "number" ? straight(wanted) : undefined;
+    return extra === undefined ? undefined : extra + costs.exchangeLatency + cycles / ways + adding / ways;
+  }
+  if (held === "whole") {
+    const extra = typeof wanted === "number" ? straight(wanted) : undefined;
+    return extra === undefined ? undefined : extra + costs.exchangeLatency / 2;
+  }
+  if (wanted === "whole") {
+    const extra = straight(held);
+    return extra === undefined ? undefined : extra + costs.exchangeLatency + cycles / ways;
+  }
+  if (typeof wanted !== "number" || !costs.isMovable(shape, held) || !costs.isMovable(shape, wanted)) return undefined;
+  return costs.exchangeLatency + cycles / ways / ways;
+}
+
+/** Whether the host can take the shares of an output apart: shares that overlap have to be whole vectors. */
+function isApart({ space, costs }: CostModel, output: TensorId, dim: number): boolean {
+  const shape = shapeOf(space.graph, output);
+  return (shape[dim] as number) % space.ways === 0 || costs.isMovable(shape, dim);
+}
+
+/** Cycles of all exchanges of one stored tensor under a plan; undefined where the plan is none. */
+export function tensorCycles(model: CostModel, plan: ShardPlan, root: TensorId): number | undefined {
+  const { space } = model;
+  const maker = space.producer.get(root);
+  // Inputs and constants stand where and as they are wanted.
+  if (maker === undefined) return 0;
+  const held = resultShare(plan.get(maker.id));
+  const wanted = new Set<Share>();
+  for (const reader of model.readers.get(root) ?? [])
+    for (const need of needsOf(space, reader, plan.get(reader.id))) if (need.root === root) wanted.add(need.share);
+  for (const output of model.outputs.get(root) ?? []) {
+    const share = outputShare(space, output, held);
+    // A view of an output is made by the block that makes its root, in the way that is held.
+    if (share === undefined) return undefined;
+    if (share === "partial") wanted.add("whole");
+    if (typeof share === "number" && !isApart(model, output, share)) return undefined;
+  }
+  let cycles = 0;
+  for (const share of wanted) {
+    const one = exchangeCycles(model, root, held, share);
+    if (one === undefined) return undefined;
+    cycles += one;
+  }
+  return cycles;
+}
