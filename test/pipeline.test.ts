@@ -75,9 +75,10 @@ describe("--dump-ir", () => {
       texts.push(readdirSync(folder).map((file_) => readFileSync(join(folder, file_), "utf8")));
     }
     expect(texts[0]).toEqual(texts[1]);
-    const [imported, legal, blocks, lowered, scheduled, placed, assembled] = texts[0] ?? [];
+    const [imported, legal, shared, blocks, lowered, scheduled, placed, assembled] = texts[0] ?? [];
     expect(imported).toMatch(/^graph "[^"]*" form=onnx \{/);
     expect(legal).toMatch(/^graph "[^"]*" form=core \{/);
+    expect(shared).toMatch(/^ranks 1\n/);
     expect(blocks?.match(/^block \d+ layer=\d+ form=1$/gm)).toHaveLength(4);
     expect(lowered).toContain("kernel 0 ");
     expect(scheduled).toMatch(/^ +\d+: MXM\d\.A abc /m);
@@ -116,10 +117,10 @@ describe("--stop-after and --pipeline", () => {
   test("settings have their effect", async () => {
     const upTo = "import,legalise,shard,blocks{layers=off},lower";
     const { made } = await stoppedDocument("compile", "--pipeline", upTo);
-    expect(made[2]?.what).toBe("1 blocks, 0 layers, 1 forms");
+    expect(made[3]?.what).toBe("1 blocks, 0 layers, 1 forms");
     const cycles = async (effort: number): Promise<string> => {
       const text = `import,legalise,shard,blocks,lower,schedule{effort=${effort}}`;
-      return (await stoppedDocument("compile", "--pipeline", text)).made[4]?.what ?? "";
+      return (await stoppedDocument("compile", "--pipeline", text)).made[5]?.what ?? "";
     };
     const [first, usual] = [await cycles(0), await cycles(1)].map((what) =>
       (/, ([\d, ]+) cycles/.exec(what)?.[1] ?? "").split(", ").map(Number),
