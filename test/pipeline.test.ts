@@ -35,8 +35,8 @@ describe("pipeline texts", () => {
 
   test("are passes in their order, with settings, and may end early", () => {
     expect(parsePipeline(whole)).toEqual({ passes: passNames });
-    expect(parsePipeline("import, legalise ,blocks{layers=off},lower,schedule{effort=4}")).toEqual({
-      passes: passNames.slice(0, 5),
+    expect(parsePipeline("import, legalise ,shard,blocks{layers=off},lower,schedule{effort=4}")).toEqual({
+      passes: passNames.slice(0, 6),
       effort: 4,
       repeats: false,
     });
