@@ -14,7 +14,7 @@ import { loadTensors } from "./onnx-case.ts";
 
 export interface LineOptions {
   readonly target?: string;
-  readonly chips?: number;
+  readonly chips?: number | "auto";
   readonly topology?: TopologyKind;
   readonly inFlight?: number;
   readonly tensorParallel?: TensorParallel;

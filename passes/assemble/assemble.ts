@@ -36,7 +36,7 @@ import {
 } from "./chip-memory.ts";
 import { borderOrdinals, type CompiledBlocks } from "./classes.ts";
 import { newConstantReader } from "./contents.ts";
-import { latencyTermsOf } from "./latency-terms.ts";
+import { busiestCycles, latencyTermsOf } from "./latency-terms.ts";
 import { lowerBoundOf } from "./lower-bound.ts";
 import { collectConstants, modelConstants, type RankConstants } from "./placed-constants.ts";
 import { planTimeline, type SystemTimeline } from "./timeline.ts";
@@ -167,7 +167,7 @@ export function assembleProgram(input: AssemblyInput, options: AssemblyOptions):
 
 /** A chip has one inference at a time: the next may start when the busiest chip is done with the one before, or when few enough are under way. */
 function intervalOf(timeline: SystemTimeline, latencyCycles: number, inFlight: number | undefined): number {
-  const busiest = Math.max(1, ...timeline.windows.map((window) => Math.max(0, window.end - window.start)));
+  const busiest = busiestCycles(timeline);
   return inFlight === undefined ? busiest : Math.max(busiest, Math.ceil(latencyCycles / inFlight));
 }
 

@@ -4,6 +4,14 @@ import type { LatencyTerm } from "../../ir/machine/program.ts";
 import type { BlockChain } from "../blocks/blocks.ts";
 import type { SystemTimeline } from "./timeline.ts";
 
+/** Cycles for which the busiest chip has one inference. */
+export const busiestCycles = ({ windows }: SystemTimeline): number =>
+  Math.max(1, ...windows.map(({ start, end }) => Math.max(0, end - start)));
+
+/** The latency of a timeline whose last block ends as another's did. */
+export const latencyFromEnd = ({ blockEnd }: SystemTimeline, endCycles: number): number =>
+  Math.max(0, ...blockEnd) + endCycles;
+
 /** Equal terms are counted together, in the order in which the first of them runs. */
 export function latencyTermsOf(chain: BlockChain, timeline: SystemTimeline, latencyCycles: number): LatencyTerm[] {
   const counts = new Map<string, { part: LatencyTerm["part"]; count: number; cycles: number }>();

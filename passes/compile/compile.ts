@@ -16,6 +16,7 @@ import type { ShardedGraph } from "../shard/sharded.ts";
 import { chainProblem, weightChain } from "./chain-costs.ts";
 import { graphDemand } from "./demand.ts";
 import { doesNotFit, type OtherDemand, shortageOf } from "./does-not-fit.ts";
+import { type OtherCount, otherCounts } from "./other-counts.ts";
 import type { PassName } from "./pass-names.ts";
 import { placeBlocks, stageBytes } from "./place.ts";
 import {
@@ -68,6 +69,8 @@ export interface Compiled extends Assembled {
   readonly sharded: ShardedGraph;
   /** Chip of every block, the first one where several share it. */
   readonly chipOf: readonly number[];
+  /** Where the compiler chose the number of chips: what more of them would give. */
+  readonly others: readonly OtherCount[];
 }
 
 type Work = {
@@ -218,6 +221,14 @@ function enoughStages(work: Work, compiled: CompiledBlocks, problem: ChainProble
   });
 }
 
+function othersOf(work: Work, compiled: CompiledBlocks, { program }: Assembled): readonly OtherCount[] {
+  const { sharded, target, options, chain, resolved } = work;
+  if (options.chips !== "auto" || resolved.stages !== undefined) return [];
+  const end = program.latencyTerms.find(({ part }) => part === "end")?.cycles ?? 0;
+  const spec = options.topology ?? target.topology;
+  return otherCounts({ sharded, target, chain, compiled, resolved }, spec, program.chips.length / sharded.ways, end);
+}
+
 function compileFor(work: Work, compiled: CompiledBlocks, topology: Topology): Attempt {
   const { model, sharded, target, options, chain, resolved } = work;
   const { ways } = sharded;
@@ -237,7 +248,8 @@ function compileFor(work: Work, compiled: CompiledBlocks, topology: Topology): A
     const assembled = assembleProgram({ model, sharded, target, chain, compiled, chipsOf, topology }, options);
     if (assembled.ok) {
       if (options.onMade?.({ pass: "assemble", program: assembled.value.program }) === false) return refused(stopped);
-      return { kind: "done", result: ok({ ...assembled.value, chain, blocks: compiled, sharded, chipOf }) };
+      const others = othersOf(work, compiled, assembled.value);
+      return { kind: "done", result: ok({ ...assembled.value, chain, blocks: compiled, sharded, chipOf, others }) };
     }
     if (assembled.diagnostics.some(({ code }) => code !== "LPU4001")) return refused(assembled);
     const capacityBytes = Math.max(0, ...stageBytes(problem, stageOf)) - 1;

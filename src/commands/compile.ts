@@ -3,7 +3,7 @@ import { fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
 import { isStopped } from "../../passes/compile/compile.ts";
 import { compileModel } from "../compile-model.ts";
 import { programReport } from "../report/program-report.ts";
-import { linkTable, programLines, sramTable, stageTable } from "../report/program-text.ts";
+import { linkTable, othersText, programLines, sramTable, stageTable } from "../report/program-text.ts";
 import { bytes, columns, seconds } from "../report/table.ts";
 import { assertionsOf, failedAssertions } from "./asserts.ts";
 import { modelOptions } from "./model-options.ts";
@@ -64,6 +64,7 @@ export function compileCommand(session: Session): Result<Outcome> {
     stageTable(report),
     sramTable(report),
     linkTable(report),
+    ...othersText(report, compiled.value.others),
     ...(isSet(session, "timePasses") ? [timesTable(session)] : []),
     ...(observer.value.dumps.length === 0 ? [] : [observer.value.dumps.join("\n")]),
     ...(placed.value === undefined ? [] : [`${placed.value}: the placement`]),
@@ -76,6 +77,7 @@ export function compileCommand(session: Session): Result<Outcome> {
       ...figures,
       model: path,
       tensorParallel: compiled.value.sharded.ways,
+      others: compiled.value.others,
       passes: stageTimes(session),
       programBytes: written.value?.programBytes ?? null,
       programSha256: written.value?.programSha256 ?? null,

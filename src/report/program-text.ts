@@ -57,6 +57,35 @@ export function programLines(report: ProgramReport): string {
   ].join("\n");
 }
 
+interface OtherCount {
+  readonly chips: number;
+  readonly latencyCycles: number;
+  readonly initiationIntervalCycles: number;
+}
+
+const change = (value: number, base: number): string =>
+  value === base ? "the same" : `${percent(Math.abs(value / base - 1))} ${value < base ? "less" : "more"}`;
+
+/** Where the number of chips was chosen: which other number would be faster, which would do most a second. Nothing if none is better. */
+export function othersText(report: ProgramReport, others: readonly OtherCount[]): readonly string[] {
+  const { latencyCycles, initiationIntervalCycles: interval, clockHz } = report;
+  // The smallest number within a hundredth of the best: one more chip for less is no advice.
+  const best = (field: "latencyCycles" | "initiationIntervalCycles"): OtherCount | undefined =>
+    others.find((other) => other[field] <= 1.01 * Math.min(...others.map((each) => each[field])));
+  const line = (other: OtherCount): string =>
+    `${other.chips} chips: latency ${grouped(other.latencyCycles)} cycles, ${change(other.latencyCycles, latencyCycles)}; ` +
+    `${short(clockHz / other.initiationIntervalCycles)} a second, ${short(interval / other.initiationIntervalCycles)} times as many`;
+  const [fastest, busiest] = [best("latencyCycles"), best("initiationIntervalCycles")];
+  const chosen = [
+    ...(fastest !== undefined && fastest.latencyCycles < latencyCycles ? [fastest] : []),
+    ...(busiest !== undefined && busiest.initiationIntervalCycles < interval ? [busiest] : []),
+  ];
+  const lines = [...new Set(chosen)].map(line);
+  if (others.length === 0) return [];
+  const none = `no other number up to ${others.at(-1)?.chips ?? 0} chips is faster`;
+  return [[...(fastest !== undefined && fastest.latencyCycles < latencyCycles ? [] : [none]), ...lines].join("\n")];
+}
+
 export function stageTable(report: ProgramReport): string {
   const rows = report.stages.map(({ chip, firstLayer, lastLayer, cycles, weightBytes }) => [
     `${chip}`,
