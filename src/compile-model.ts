@@ -3,7 +3,16 @@ import { textBytesOf } from "../backends/encode/queues.ts";
 import type { Result } from "../ir/diag/diagnostic.ts";
 import type { Graph } from "../ir/graph/graph.ts";
 import type { Target, TopologySpec } from "../ir/target/target.ts";
-import { type Compiled, compileGraph, type Made, stopped, type TensorParallel } from "../passes/compile/compile.ts";
+import { halfTablesOf } from "../passes/assemble/half-tables.ts";
+import {
+  type Compiled,
+  type CompileOptions,
+  compileGraph,
+  type Made,
+  stopped,
+  type TensorParallel,
+} from "../passes/compile/compile.ts";
+import { compileEach, type EachCount } from "../passes/compile/compile-each.ts";
 import { graphDemand } from "../passes/compile/demand.ts";
 import type { OtherDemand } from "../passes/compile/does-not-fit.ts";
 import type { PassName } from "../passes/compile/pass-names.ts";
@@ -61,8 +70,10 @@ export function importFile(
   });
 }
 
-/** Imports, legalises and compiles a model file. */
-export function compileModel(path: string, options: ModelOptions): Result<CompiledModel> {
+type Legal = { readonly imported: ImportedModel; readonly core: Graph };
+
+/** Imports a model file to the core graph. */
+function legalModel(path: string, options: ModelOptions): Result<Legal> {
   options.onStage?.("import");
   const imported = importFile(path, options);
   if (!imported.ok) return imported;
@@ -74,8 +85,12 @@ export function compileModel(path: string, options: ModelOptions): Result<Compil
   });
   if (!legal.ok) return legal;
   if (options.onMade?.({ pass: "legalise", graph: legal.value }) === false) return stopped;
+  return { ok: true, value: { imported: imported.value, core: legal.value } };
+}
+
+function compileOptions(path: string, options: ModelOptions, { imported }: Legal): CompileOptions {
   const { target } = options;
-  const compiled = compileGraph(legal.value, target, {
+  return {
     chips: options.chips,
     ...(options.topology === undefined ? {} : { topology: options.topology }),
     ...(options.tensorParallel === undefined ? {} : { tensorParallel: options.tensorParallel }),
@@ -86,13 +101,32 @@ export function compileModel(path: string, options: ModelOptions): Result<Compil
     ...(options.repeats === undefined ? {} : { repeats: options.repeats }),
     ...(options.placement === undefined ? {} : { placement: options.placement }),
     otherDemands: () => shorterDemands(path, options),
-    modelName: imported.value.graph.name,
+    modelName: imported.graph.name,
     precision: options.precision,
     textBytesOf: (queues) => textBytesOf(queues, target.instructionFetchBytes),
-  });
-  return compiled.ok
-    ? { ok: true, value: { ...compiled.value, imported: imported.value, core: legal.value } }
-    : compiled;
+  };
+}
+
+/** Imports, legalises and compiles a model file. */
+export function compileModel(path: string, options: ModelOptions): Result<CompiledModel> {
+  const legal = legalModel(path, options);
+  if (!legal.ok) return legal;
+  const compiled = compileGraph(legal.value.core, options.target, compileOptions(path, options, legal.value));
+  return compiled.ok ? { ok: true, value: { ...compiled.value, ...legal.value } } : compiled;
+}
+
+/** A model file for several numbers of chips, or for those worth trying. */
+export function compileModelEach<T>(
+  path: string,
+  options: ModelOptions,
+  counts: readonly number[] | undefined,
+  summarise: (compiled: Compiled) => T,
+): Result<{ readonly imported: ImportedModel; readonly rows: readonly EachCount<T>[] }> {
+  const legal = legalModel(path, options);
+  if (!legal.ok) return legal;
+  const { core, imported } = legal.value;
+  const rows = compileEach(core, options.target, compileOptions(path, options, legal.value), counts, summarise);
+  return rows.ok ? { ok: true, value: { imported, rows: rows.value } } : rows;
 }
 
 /** What the model would ask for with half of each symbolic dimension. */
@@ -104,6 +138,11 @@ function shorterDemands(path: string, options: ModelOptions): readonly OtherDema
     if (!imported.ok) return [];
     const core = legalise(imported.value.graph, { precision: options.precision });
     if (!core.ok) return [];
-    return [{ change: `--dim ${name}=${half} instead of ${size}`, demand: graphDemand(core.value) }];
+    return [
+      {
+        change: `--dim ${name}=${half} instead of ${size}`,
+        demand: graphDemand(core.value, halfTablesOf(core.value, options.target)),
+      },
+    ];
   });
 }

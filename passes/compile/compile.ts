@@ -73,7 +73,7 @@ export interface Compiled extends Assembled {
   readonly others: readonly OtherCount[];
 }
 
-type Work = {
+export type Work = {
   readonly model: Graph;
   readonly sharded: ShardedGraph;
   readonly target: Target;
@@ -83,7 +83,7 @@ type Work = {
 };
 
 /** `full`: memory does not suffice; of the problem that had no solution, or of the chip that overflowed. */
-type Attempt =
+export type Attempt =
   | { readonly kind: "done"; readonly result: Result<Compiled> }
   | { readonly kind: "full"; readonly problem: ChainProblem; readonly finding: string | undefined };
 
@@ -91,7 +91,7 @@ type Attempt =
 const MOST_PLACEMENTS = 6;
 
 /** The blocks of a rank's graph, cut where the request asks for it; chips of the request become stages. */
-function cutBlocks(
+export function cutBlocks(
   { graph, phases, exchanges, ways }: ShardedGraph,
   request: PlacementRequest,
   repeats = true,
@@ -191,7 +191,7 @@ function compileShared(model: Graph, target: Target, options: CompileOptions, wa
 }
 
 /** Tables that can be kept in float16 whatever the rank: of the whole table, not of a share. */
-function halfOnAllRanks(model: Graph, { pieces }: ShardedGraph, target: Target): ReadonlySet<TensorId> {
+export function halfOnAllRanks(model: Graph, { pieces }: ShardedGraph, target: Target): ReadonlySet<TensorId> {
   const whole = halfTablesOf(model, target);
   return new Set([...pieces].flatMap(([id, { tensor }]) => (whole.has(tensor) ? [id] : [])));
 }
@@ -229,7 +229,7 @@ function othersOf(work: Work, compiled: CompiledBlocks, { program }: Assembled):
   return otherCounts({ sharded, target, chain, compiled, resolved }, spec, program.chips.length / sharded.ways, end);
 }
 
-function compileFor(work: Work, compiled: CompiledBlocks, topology: Topology): Attempt {
+export function compileFor(work: Work, compiled: CompiledBlocks, topology: Topology): Attempt {
   const { model, sharded, target, options, chain, resolved } = work;
   const { ways } = sharded;
   const refused = (result: Result<never>): Attempt => ({ kind: "done", result });

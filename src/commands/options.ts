@@ -141,7 +141,10 @@ export const optionRows = {
   seed: { flags: "--seed <n>", summary: "chooses the random numbers of the data-flow proof (default 0)" },
   listed: { flags: "--list <n>", summary: "violations listed for each invariant (default 20); all are counted" },
   // The passes alone.
-  partitionChips: { flags: "--chips <n>", summary: "number of chips, where the problem does not say" },
+  partitionChips: {
+    flags: "--chips <n>",
+    summary: "number of chips, where the problem does not say; of a model, this number only",
+  },
   capacity: { flags: "--capacity <n>", summary: "bytes of each chip, or size of the address space" },
   budget: { flags: "--budget <n>", summary: "units of search work before the best found is given" },
   chunks: {

@@ -1,12 +1,27 @@
 // `lpuc partition`, `lpuc alloc` and `lpuc route`: three of the passes alone, on their interchange formats.
 import { diagnostic } from "../../ir/diag/codes.ts";
-import { type Diagnostic, ok, type Result } from "../../ir/diag/diagnostic.ts";
+import { type Diagnostic, fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
 import { runAlloc } from "../formats/alloc.ts";
 import { runPartition } from "../formats/partition.ts";
 import { runRoute } from "../formats/route.ts";
 import { readFileBytes, writeFileAtomic } from "../io.ts";
 import { presetTarget } from "../targets/presets.ts";
-import { type Outcome, operand, optionValue, type Session, wholeOption } from "./session.ts";
+import type { OptionName } from "./options.ts";
+import { partitionModel } from "./partition-model.ts";
+import { badOption, isSet, type Outcome, operand, optionValue, type Session, wholeOption } from "./session.ts";
+
+/** Options of `partition` that say something about a model. */
+export const ofModels = [
+  "target",
+  "topology",
+  "dim",
+  "shape",
+  "precision",
+  "allowNarrowing",
+  "tensorParallel",
+  "pin",
+  "cutAfter",
+] as const satisfies readonly OptionName[];
 
 function readText(path: string): Result<string> {
   const bytes = readFileBytes(path);
@@ -17,6 +32,10 @@ const notFitting = (what: string): Diagnostic => diagnostic("LPU4001", what);
 
 export function partitionCommand(session: Session): Result<Outcome> {
   const path = operand(session, 0);
+  if (/\.onnx$/i.test(path)) return partitionModel(session);
+  for (const name of ofModels) {
+    if (isSet(session, name)) return fail(badOption(name, "only a model (.onnx) has it, not a problem file"));
+  }
   const chips = wholeOption(session, "partitionChips", 1);
   const capacity = wholeOption(session, "capacity", 0);
   const budget = wholeOption(session, "budget", 0);

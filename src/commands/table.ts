@@ -8,7 +8,7 @@ import { explainCommand } from "./explain.ts";
 import { inspectCommand } from "./inspect.ts";
 import { opsCommand } from "./ops.ts";
 import { compiling, compilingMany, type OptionName } from "./options.ts";
-import { allocCommand, partitionCommand, routeCommand } from "./passes-alone.ts";
+import { allocCommand, ofModels, partitionCommand, routeCommand } from "./passes-alone.ts";
 import { runCommand } from "./run.ts";
 import { scheduleCommand } from "./schedule.ts";
 import type { Outcome, Session } from "./session.ts";
@@ -90,9 +90,9 @@ export const commandRows: readonly CommandRow[] = [
   },
   {
     name: "partition",
-    operands: "<problem.json>",
-    summary: "solve a partitioning problem alone",
-    options: ["partitionChips", "capacity", "budget"],
+    operands: "<problem.json|model.onnx>",
+    summary: "solve a partitioning problem alone, or show a model on several numbers of chips",
+    options: ["partitionChips", "capacity", "budget", ...ofModels],
     run: partitionCommand,
   },
   {
