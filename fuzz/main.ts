@@ -1,6 +1,9 @@
 // `npm run fuzz -- [SUITE...] [--count N] [--seed S] [--from I]`: tries many inputs in a process of its own, which is watched: a crash, an input
 // that takes too long, growing memory or files left open are failures, each with the command that makes the input again.
 import { fork } from "node:child_process";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { randomOf } from "./random.ts";
@@ -28,15 +31,13 @@ type Report = {
   readonly peakBytes: number;
 };
 
-type Message = { readonly kind: "at"; readonly index: number } | { readonly kind: "done"; readonly report: Report };
-
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return `${error.name}: ${error.message}\n${(error.stack ?? "").split("\n").slice(1, 8).join("\n")}`;
 }
 
 /** What the child does. */
-function tryAll({ suite: name, count, seed, from }: Order, tell: (message: Message) => void): Report {
+function tryAll({ suite: name, count, seed, from }: Order, begin: (index: number) => void): Report {
   const suite = suites.find((candidate) => candidate.name === name);
   if (suite === undefined) throw new RangeError(`there is no suite ${name}`);
   const { run } = suite.prepare();
@@ -47,7 +48,7 @@ function tryAll({ suite: name, count, seed, from }: Order, tell: (message: Messa
   const start = process.cpuUsage();
   for (let index = from; index < from + count; index += 1) {
     if (index - from === Math.floor(count * WARM_UP)) before = usageNow();
-    tell({ kind: "at", index });
+    begin(index);
     const began = process.cpuUsage();
     try {
       const verdict = run(randomOf(seed, index));
@@ -55,7 +56,7 @@ function tryAll({ suite: name, count, seed, from }: Order, tell: (message: Messa
       for (const code of new Set(verdict.codes)) codes[code] = (codes[code] ?? 0) + 1;
     } catch (error) {
       failures.push({ index, reason: reasonOf(error) });
-      if (failures.length >= 20) break;
+      if (failures.length >= 200) break;
     }
     const seconds = processorSeconds(began);
     if (seconds > slowest.seconds) slowest = { index, seconds };
@@ -76,31 +77,45 @@ function tryAll({ suite: name, count, seed, from }: Order, tell: (message: Messa
   };
 }
 
+const indexFile = (folder: string): string => join(folder, "index");
+const reportFile = (folder: string): string => join(folder, "report.json");
+
+/** Says which input is being tried, in a file that outlives the process; leaves the report beside it. */
+function child(order: Order, folder: string): void {
+  const file = openSync(indexFile(folder), "w");
+  const report = tryAll(order, (index) => void writeSync(file, `${index}`.padEnd(16), 0));
+  closeSync(file);
+  writeFileSync(reportFile(folder), JSON.stringify(report));
+}
+
 /** Runs a suite in a process of its own; a text says how that process ended without a report. */
-function inChild(order: Order): Promise<Report | string> {
-  return new Promise((resolve) => {
-    const child = fork(fileURLToPath(import.meta.url), ["--child", JSON.stringify(order)], {
-      execArgv: ["--expose-gc"],
-    });
-    let [index, heard, end] = [order.from, Date.now(), ""];
-    const timer = setInterval(() => {
-      if (Date.now() - heard < HANG_SECONDS * 1000) return;
-      end = `input ${index} hangs`;
-      child.kill("SIGKILL");
-    }, 1000);
-    child.on("message", (message: Message) => {
-      heard = Date.now();
-      if (message.kind === "at") index = message.index;
-      else {
+async function inChild(order: Order): Promise<Report | string> {
+  const folder = mkdtempSync(join(tmpdir(), "lpuc-fuzz-"));
+  writeFileSync(indexFile(folder), `${order.from}`);
+  const current = (): string => readFileSync(indexFile(folder), "utf8").trim();
+  try {
+    const end = await new Promise<string>((resolve) => {
+      const words = ["--child", JSON.stringify(order), folder];
+      const running = fork(fileURLToPath(import.meta.url), words, { execArgv: ["--expose-gc"] });
+      let [index, since, end] = [current(), Date.now(), ""];
+      const timer = setInterval(() => {
+        const now = current();
+        if (now !== index) [index, since] = [now, Date.now()];
+        else if (Date.now() - since > HANG_SECONDS * 1000) {
+          end = `input ${index} hangs`;
+          running.kill("SIGKILL");
+        }
+      }, 1000);
+      running.on("exit", (code, signal) => {
         clearInterval(timer);
-        resolve(message.report);
-      }
+        const died = code === 0 ? "" : `input ${current()} ended the process (${signal ?? `status ${code}`})`;
+        resolve(end === "" ? died : end);
+      });
     });
-    child.on("exit", (code, signal) => {
-      clearInterval(timer);
-      resolve(end === "" ? `input ${index} ended the process (${signal ?? `status ${code}`})` : end);
-    });
-  });
+    return end === "" ? (JSON.parse(readFileSync(reportFile(folder), "utf8")) as Report) : end;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /** Prints what came of a suite; gives the number of failures. */
@@ -142,9 +157,8 @@ async function main(): Promise<number> {
     },
   });
   if (values.child === true) {
-    const tell = (message: Message): void => void process.send?.(message);
-    tell({ kind: "done", report: tryAll(JSON.parse(positionals[0] ?? "{}") as Order, tell) });
-    process.disconnect?.();
+    const [order = "{}", folder = ""] = positionals;
+    child(JSON.parse(order) as Order, folder);
     return 0;
   }
   if (values.list === true) {

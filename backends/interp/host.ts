@@ -1,7 +1,7 @@
 // What the host does before cycle 0 and after the last one: images and inputs into SRAM, outputs out of it.
 import type { DType } from "../../ir/dtype.ts";
 import { elementCount } from "../../ir/graph/graph.ts";
-import { forEachElement, placementGeometry, sliceOf, wordOf } from "../../ir/machine/placement.ts";
+import { forEachElement, isPlaced, placementGeometry, sliceOf, wordOf } from "../../ir/machine/placement.ts";
 import type { Binding, Placement, Program, ProgramConstant } from "../../ir/machine/program.ts";
 import { convertTensor, fromStoredCodes, toStoredCodes } from "./convert.ts";
 import { finalByte, findSlice, initialise, initialiseByte } from "./memory.ts";
@@ -63,6 +63,10 @@ function visitBytes(
   const slices = slicesOf(machine, name, placement);
   const memory = machine.chips[placement.chip]?.memory;
   if (slices === undefined || memory === undefined) return;
+  if (!isPlaced(placement, shape)) {
+    raiseOutside(machine, "range", placement.chip, name, "its placement does not fit its shape");
+    return;
+  }
   const geometry = placementGeometry(placement);
   forEachElement(placement, shape, (flat, vector, lane) => {
     if (machine.fault !== undefined) return;
@@ -133,6 +137,11 @@ function collect(
   placements: readonly Placement[],
   shape: readonly number[],
 ): Int32Array {
+  const placed = placements.reduce((sum, { extent }) => sum + elementCount(extent), 0);
+  if (placed < elementCount(shape)) {
+    raiseOutside(machine, "binding", 0, name, `${placed} of ${elementCount(shape)} elements stand somewhere`);
+    return new Int32Array(0);
+  }
   const codes = new Int32Array(elementCount(shape));
   const covered = new Uint8Array(codes.length);
   for (const placement of placements) {

@@ -42,6 +42,8 @@ export interface HostEvent {
 }
 
 const LAST_CYCLE = 2 ** 29;
+/** A program that still issues so long after the end it states does not run to that end. */
+const OVERRUN_CYCLES = 2 ** 20;
 const PROGRESS_EVERY = 65536;
 
 type Counts = Record<Mnemonic, number>;
@@ -139,12 +141,14 @@ export function run(
   hostUntil(Number.MAX_SAFE_INTEGER);
 }
 
+const lastCycle = (machine: Machine): number => Math.min(LAST_CYCLE, machine.program.latencyCycles + OVERRUN_CYCLES);
+
 /** To the next issue of the burst, or to the next instruction. */
 function advance(machine: Machine, queue: QueueState, ins: Instruction, timeline: Timeline, number: number): void {
   if (queue.repetition + 1 < ins.count) {
     queue.repetition += 1;
     queue.next += ins.period;
-    if (queue.next > LAST_CYCLE) raise(machine, "range", `issues after cycle ${LAST_CYCLE}`);
+    if (queue.next > lastCycle(machine)) raise(machine, "range", `issues after cycle ${lastCycle(machine)}`);
     else pushTimeline(timeline, queue.next, number);
     return;
   }
@@ -160,7 +164,7 @@ function startInstruction(machine: Machine, queue: QueueState, timeline: Timelin
   if (ins === undefined) return;
   machine.queue = queue;
   const proper = Number.isInteger(ins.cycle) && Number.isInteger(ins.count) && Number.isInteger(ins.period);
-  if (!proper || ins.count < 1 || ins.period < 1 || ins.cycle < 0 || ins.cycle > LAST_CYCLE) {
+  if (!proper || ins.count < 1 || ins.period < 1 || ins.cycle < 0 || ins.cycle > lastCycle(machine)) {
     raise(machine, "form", `issues ${ins.count} times from cycle ${ins.cycle}, every ${ins.period}`);
   } else if (ins.cycle <= last) {
     raise(machine, "queue", `issues in cycle ${ins.cycle}, but the instruction before it in cycle ${last}`);

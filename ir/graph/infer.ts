@@ -10,6 +10,7 @@ import {
   problem,
   typeClasses,
 } from "./op-row.ts";
+import { shapeText } from "./shapes.ts";
 import type { TensorType, TensorValue } from "./values.ts";
 
 export interface OpCall {
@@ -106,8 +107,11 @@ function checkTypes(list: readonly Parameter[], call: OpCall): Problem[] {
     const parameter = parameterAt(list, index);
     if (input === null || parameter === undefined) return [];
     const allowed = allowedTypes(parameter, list, call.inputs, index);
-    if (allowed.includes(input.dtype)) return [];
-    return [problem("dtype", `input ${parameter.name} is ${input.dtype}, allowed: ${allowed.join(", ")}`)];
+    if (!allowed.includes(input.dtype)) {
+      return [problem("dtype", `input ${parameter.name} is ${input.dtype}, allowed: ${allowed.join(", ")}`)];
+    }
+    if (!parameter.single || input.shape.every((size) => size === 1)) return [];
+    return [problem("shape", `input ${parameter.name} has shape ${shapeText(input.shape)}, needed: one element`)];
   });
 }
 
@@ -127,7 +131,9 @@ export function inferOp(op: OnnxOp, call: OpCall): InferredCall {
     return { ok: false, problems: [problem("arity", `${call.outputCount} outputs, this form has ${outputs.length}`)] };
   }
   const huge = outputs.find(
-    ({ shape }) => !shape.every((size) => size <= MAX_SIZE) || !Number.isSafeInteger(shape.reduce((a, b) => a * b, 1)),
+    ({ shape }) =>
+      !shape.every((size) => Number.isSafeInteger(size) && size >= 0 && size <= MAX_SIZE) ||
+      !Number.isSafeInteger(shape.reduce((a, b) => a * b, 1)),
   );
   if (huge !== undefined)
     return { ok: false, problems: [problem("shape", `the result has ${huge.shape.join(" x ")} elements`)] };

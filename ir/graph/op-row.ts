@@ -38,7 +38,7 @@ export interface EvaluateContext {
 
 /**
  * Parameters are written `name: types`. `name?` is optional, `name...` takes the rest (at least one; `name...?` possibly none).
- * Types are names of `typeClasses`, element types, or earlier parameters (then: the same type), joined by `|`.
+ * Types end in ` single` where the tensor holds exactly one element, and are names of `typeClasses`, element types, or earlier parameters (then: the same type), joined by `|`.
  */
 export interface OnnxOpRow {
   readonly summary: string;
@@ -86,11 +86,15 @@ export interface Parameter {
   readonly variadic: boolean;
   /** Alternatives as written: type classes, element types, names of earlier parameters. */
   readonly types: readonly string[];
+  /** Holds exactly one element, whatever its rank. */
+  readonly single: boolean;
 }
 
 /** Reads the `name: types` notation of a row. */
 export function parseParameter(text: string): Parameter {
-  const [head = "", types = "any"] = text.split(":").map((part) => part.trim());
+  const [head = "", written = "any"] = text.split(":").map((part) => part.trim());
+  const single = written.endsWith(" single");
+  const types = single ? written.slice(0, -" single".length) : written;
   const match = /^(\w+)(\.\.\.)?(\?)?$/.exec(head);
   const [, name = head, dots, question] = match ?? [];
   return {
@@ -98,5 +102,6 @@ export function parseParameter(text: string): Parameter {
     optional: question !== undefined,
     variadic: dots !== undefined,
     types: types.split("|").map((part) => part.trim()),
+    single,
   };
 }

@@ -193,11 +193,14 @@ const wrap = (x: number, bits: number, signed: boolean): number => {
   return signed && low >= size / 2 ? low - size : low;
 };
 
+/** The whole part; numbers that have none give the lowest 64-bit integer, as processors do. */
+const bigintOf = (x: number): bigint => (Number.isFinite(x) ? BigInt(Math.trunc(x)) : -(2n ** 63n));
+
 /** Numbers into storage: floats rounded to nearest even (overflow to infinity, or saturating where there is none), integers wrapped. */
 export function valueFromNumbers(dtype: DType, shape: readonly number[], source: ArrayLike<number>): TensorValue {
   const data = allocate(dtype, source.length);
   if (isBigData(data)) {
-    for (let i = 0; i < source.length; i++) data[i] = BigInt(Math.trunc(source[i] ?? 0));
+    for (let i = 0; i < source.length; i++) data[i] = bigintOf(source[i] ?? 0);
   } else if (isCodedFloat(dtype)) {
     for (let i = 0; i < source.length; i++) data[i] = encodeFloat(dtype, source[i] ?? 0);
   } else if (dtypes[dtype].kind === "bool") {

@@ -44,6 +44,21 @@ function placementTables(placement: Placement): PlacementTables {
   return { vectors, lanes };
 }
 
+/** Is the box inside the tensor, and has every index of every dimension its digits? Programs from files may say otherwise. */
+export function isPlaced(placement: Placement, shape: readonly number[]): boolean {
+  const { extent, origin, digits } = placement;
+  return (
+    extent.length === shape.length &&
+    extent.every((size, d) => {
+      const [start, whole] = [origin[d] ?? -1, shape[d] ?? 0];
+      if (!(size >= 0 && start >= 0 && start + size <= whole)) return false;
+      let covered = 1;
+      for (const digit of digits[d] ?? []) covered *= digit.size;
+      return covered >= size;
+    })
+  );
+}
+
 /** Vector number and lane of one element, `index` relative to the tensor (not to the origin). */
 export function locate(
   placement: Placement,

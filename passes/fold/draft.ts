@@ -15,7 +15,7 @@ import {
 } from "../../ir/graph/graph.ts";
 import { evaluateOp, inferOp } from "../../ir/graph/infer.ts";
 import type { OnnxOp } from "../../ir/graph/onnx-ops.ts";
-import type { Problem } from "../../ir/graph/op-row.ts";
+import { type Problem, problem } from "../../ir/graph/op-row.ts";
 import { bytesOf, type TensorType, type TensorValue, valueFromBytes, valueFromNumbers } from "../../ir/graph/values.ts";
 import { workOf } from "./work.ts";
 
@@ -58,6 +58,8 @@ const EAGER_WORK = 2 ** 32;
 /** Work to read a value that is computed when it is read: this much, and this much for each of its bytes. */
 const READ_WORK = 2 ** 28;
 const READ_WORK_PER_BYTE = 64;
+/** Elements of a result that is computed at run time: as many words would take all of the largest chip's memory. */
+const LARGEST_RESULT = 2 ** 26;
 /** Constants up to this many bytes are shared by contents. */
 const SHARED_BYTES = 1 << 12;
 
@@ -218,16 +220,31 @@ export function addCall(draft: OnnxDraft, call: Call): CallResult {
   const key = memoKey(complete);
   const known = draft.memo.get(key);
   if (known !== undefined) return { ok: true, outputs: known };
-  const outputs = addResults(draft, complete, inferred.outputs.slice(0, call.outputs.length));
+  const results = inferred.outputs.slice(0, call.outputs.length);
+  const folded = foldedResults(draft, complete, results);
+  const huge = results.find(({ shape }) => elementCount(shape) > LARGEST_RESULT);
+  if (folded === undefined && huge !== undefined) {
+    const text = `the result has ${huge.shape.join(" x ")} elements, more than the memory of any chip`;
+    return { ok: false, problems: [problem("unsupported", text)] };
+  }
+  const outputs = folded ?? addNode(draft, complete, results);
   draft.memo.set(key, outputs);
   return { ok: true, outputs };
 }
 
-function addResults(draft: OnnxDraft, call: Call, types: readonly TensorType[]): readonly (TensorId | null)[] {
-  const folded = fromTypesAlone(draft, call);
-  if (folded !== undefined) return [addConstant(draft, call.outputs[0] ?? "", folded)];
+/** Results of a call that needs no node. */
+function foldedResults(
+  draft: OnnxDraft,
+  call: Call,
+  types: readonly TensorType[],
+): readonly (TensorId | null)[] | undefined {
+  const known = fromTypesAlone(draft, call);
+  if (known !== undefined) return [addConstant(draft, call.outputs[0] ?? "", known)];
   const work = foldingWork(draft, call, types);
-  if (work !== undefined) return foldCall(draft, call, types, work);
+  return work === undefined ? undefined : foldCall(draft, call, types, work);
+}
+
+function addNode(draft: OnnxDraft, call: Call, types: readonly TensorType[]): readonly (TensorId | null)[] {
   const outputs = types.map((type, index) => {
     const name = call.outputs[index];
     return name === null || name === undefined ? null : addDraftTensor(draft, name, type);

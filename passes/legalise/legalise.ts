@@ -110,7 +110,11 @@ function record(l: Legaliser, node: GraphNode, lowered: Exclude<Lowered, { refus
   for (const [index, id] of node.outputs.entries()) {
     const result = results[index] ?? null;
     if (id === null) continue;
-    invariant(result !== null, `${node.op} gives no output ${index}`);
+    if (result === null) {
+      reportNode(l, node, "LPU2008", `output ${index} is not computed`);
+      l.values.set(id, undefined);
+      continue;
+    }
     const [core, declared] = [l.draft.tensors[result], tensorAt(l.graph, id)];
     invariant(
       core !== undefined && core.shape.join() === declared.shape.join() && core.dtype === wordTypeOf(declared.dtype),

@@ -283,6 +283,7 @@ export function writeRows(
 
 function tensorScatter(d: CoreDraft, site: Site): Lowered {
   const cache = site.input(0);
+  if (elementCount(shapeOf(d, cache)) === 0 || elementCount(typeAt(site, 1).shape) === 0) return cache;
   const axis = axisOf(numberOf(site.attrs, "axis"), shapeOf(d, cache).length);
   const update = site.input(1);
   const starts = optionalInput(site, 2) ?? int(d, 0);

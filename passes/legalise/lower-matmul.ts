@@ -83,7 +83,8 @@ function batchBehind(d: CoreDraft, x: TensorId): TensorId {
 function fusedMatMul(d: CoreDraft, site: Site): TensorId {
   const side = (index: number, trans: string, transBatch: string): TensorId => {
     const x = site.input(index);
-    const moved = (optionalNumber(site.attrs, transBatch) ?? 0) === 1 ? batchBehind(d, x) : x;
+    const moved =
+      (optionalNumber(site.attrs, transBatch) ?? 0) === 1 && shapeOf(d, x).length > 2 ? batchBehind(d, x) : x;
     const flips = numberOf(site.attrs, trans) === 1 && shapeOf(d, moved).length > 1;
     return flips ? swapLast(d, moved) : moved;
   };

@@ -1,7 +1,8 @@
 // Reductions, softmaxes, ranking.
+import { dtypes } from "../../ir/dtype.ts";
 import { numberOf } from "../../ir/graph/attr.ts";
 import type { TensorId } from "../../ir/graph/graph.ts";
-import { abs, add, and, eq, max, mul, not, reduce, scaledBy, select, sub, toFloat, unary } from "./arith.ts";
+import { abs, add, and, eq, max, mul, not, reduce, scaledBy, select, sub, toFloat, toInt, unary } from "./arith.ts";
 import { type CoreDraft, float, int, isFloat, shapeOf } from "./core-draft.ts";
 import { divide, divideInts, LOG2_E, reciprocal, sqrt } from "./divide.ts";
 import { exp, log } from "./functions.ts";
@@ -61,7 +62,10 @@ function reduction(f: Reduce, alone: (d: CoreDraft, x: TensorId) => TensorId): L
     if (hasInput(site, 1) && constantNumbers(site, 1) === undefined) return refuse("the axes are computed at run time");
     const axes = reducedAxes(site);
     const x = site.input(0);
-    const result = axes === undefined ? alone(d, x) : f(d, x, axes);
+    const found = axes === undefined ? alone(d, x) : f(d, x, axes);
+    // Roots and logarithms of integers are taken in floats.
+    const isWhole = dtypes[outputType(site).dtype].kind !== "float";
+    const result = isWhole && isFloat(d, found) ? toInt(d, found, "trunc") : found;
     return wrapTo(d, reshape(d, result, outputType(site).shape), outputType(site).dtype);
   };
 }
@@ -166,7 +170,7 @@ function topK(d: CoreDraft, site: Site): Lowered {
     indices.push(index);
     free = and(d, free, not(d, eq(d, places, index)));
   }
-  if (values.length === 0) return [sliceAxis(d, x, axis, 0, 0), expand(d, int(d, 0), outputType(site, 1).shape)];
+  if (values.length === 0) return [sliceAxis(d, x, axis, 0, 0), expand(d, int(d, 0), outputType(site).shape)];
   return [concat(d, values, axis), concat(d, indices, axis)];
 }
 

@@ -26,6 +26,8 @@ interface OpenDimension {
 
 /** Sizes beyond have no place in any memory, and their sums could overflow. */
 const MAX_SIZE = 2 ** 40;
+/** Elements: as many words would take all of the largest chip's memory. */
+const LARGEST_INPUT = 2 ** 26;
 
 /** Declared dimensions; a negative size is some exporters' way to say that there is none. */
 const dimsOf = (input: ValueInfo): readonly Dimension[] | undefined =>
@@ -164,6 +166,9 @@ export function bindInputs(
     if (shape === undefined) leaveOpen(input.name, undefined, `${input.name} of unknown rank`);
     else if (shape.some((size) => !(size >= 0 && size <= MAX_SIZE)) || !Number.isSafeInteger(elementCount(shape) * 8)) {
       report(importer, codes.badTensor, `input '${input.name}' has shape [${shape.join("x")}]`, { location });
+    } else if (elementCount(shape) > LARGEST_INPUT) {
+      const text = `input '${input.name}' has ${shape.join(" x ")} elements, more than the memory of any chip`;
+      report(importer, codes.unsupportedForm, text, { location });
     }
     bound.push({ name: input.name, dtype, shape: shape ?? [] });
   }

@@ -46,6 +46,7 @@ function sizesOf(inputs: readonly (TensorType | null)[], attrs: InferContext["at
       `Q ${shapeText(q)}, K ${shapeText(k)}, V ${shapeText(v)} do not fit ${heads} and ${kvHeads} heads`,
     );
   }
+  if (!packed && v[1] !== kvHeads) return problem("shape", `K has ${kvHeads} heads, V has ${v[1]}`);
   const sequence = packed ? 1 : 2;
   if (k[sequence] !== v[sequence] || q[0] !== k[0] || k[0] !== v[0]) {
     return problem("shape", `Q ${shapeText(q)}, K ${shapeText(k)} and V ${shapeText(v)} differ in batch or length`);
@@ -85,6 +86,17 @@ function inferAttention(ctx: InferContext): Inferred {
   if (((ctx.inputs[4] ?? null) === null) !== ((ctx.inputs[5] ?? null) === null)) {
     return problem("arity", "past_key and past_value go together");
   }
+  for (const [index, name, size] of [
+    [4, "past_key", s.size],
+    [5, "past_value", s.valueSize],
+  ] as const) {
+    const [past, needed] = [ctx.inputs[index]?.shape, [s.batch, s.kvHeads, s.past, size]];
+    if (past !== undefined && past.join() !== needed.join())
+      return problem("shape", `${name} is ${shapeText(past)}, needed: ${shapeText(needed)}`);
+  }
+  const lengths = ctx.inputs[6]?.shape;
+  if (lengths !== undefined && lengths.join() !== `${s.batch}`)
+    return problem("shape", `nonpad_kv_seqlen is ${shapeText(lengths)}, needed: [${s.batch}]`);
   const [q, k, v] = [typeAt(ctx, 0), typeAt(ctx, 1), typeAt(ctx, 2)];
   const keys = s.past + s.added;
   const y = s.packed ? [s.batch, s.queries, s.heads * s.valueSize] : [s.batch, s.heads, s.queries, s.valueSize];
@@ -198,6 +210,14 @@ function inferRotary(ctx: InferContext): Inferred {
   }
   if (shapeText(cos.shape) !== shapeText(sin.shape) || cos.shape.length !== (ids === null ? 3 : 2)) {
     return problem("shape", `cos_cache ${shapeText(cos.shape)} and sin_cache ${shapeText(sin.shape)} do not fit`);
+  }
+  const tokens = [x.shape[0] ?? 0, x.shape[x.shape.length === 4 ? 2 : 1] ?? 0];
+  const found = (ids ?? cos).shape.slice(0, 2);
+  if ((ids !== null && ids.shape.length !== 2) || found.join() !== tokens.join()) {
+    return problem(
+      "shape",
+      `${ids === null ? "cos_cache" : "position_ids"} ${shapeText((ids ?? cos).shape)} do not fit X ${shapeText(x.shape)}`,
+    );
   }
   const size = x.shape.length === 4 ? (x.shape[3] ?? 0) : (x.shape[2] ?? 0) / heads;
   const rotary = numberOf(ctx.attrs, "rotary_embedding_dim") || size;

@@ -95,6 +95,7 @@ interface FusedSizes {
 function fusedSizes(inputs: readonly Optional<TensorType>[], attrs: InferContext["attrs"]): FusedSizes | Problem {
   const [x = [], w = []] = [inputs[0]?.shape, inputs[1]?.shape];
   const heads = numberOf(attrs, "num_heads");
+  if (heads < 1) return problem("attr", `num_heads is ${heads}`);
   const total = w[1] ?? 0;
   const [q = 0, k = 0, v = 0] = optionalNumbers(attrs, "qkv_hidden_sizes") ?? [total / 3, total / 3, total / 3];
   const fits = x.length === 3 && w.length === 2 && x[2] === w[0] && q + k + v === total && q === k;
@@ -187,6 +188,7 @@ interface MultiSizes {
 function multiSizes(inputs: readonly Optional<TensorType>[], attrs: InferContext["attrs"]): MultiSizes | Problem {
   const [q = [], k = [], v = []] = inputs.slice(0, 3).map((type) => type?.shape ?? []);
   const heads = numberOf(attrs, "num_heads");
+  if (heads < 1) return problem("attr", `num_heads is ${heads}`);
   const past = inputs[6]?.shape[2] ?? 0;
   const [batch = 0, queries = 0] = q;
   const wrong = problem(
@@ -194,11 +196,13 @@ function multiSizes(inputs: readonly Optional<TensorType>[], attrs: InferContext
     `query ${shapeText(q)}, key ${shapeText(k)} and value ${shapeText(v)} do not fit ${heads} heads`,
   );
   if (q.length === 5) {
+    if (q[2] !== heads || q[3] !== 3) return wrong;
     const size = q[4] ?? 0;
     return { batch, queries, added: queries, past, heads, size, valueSize: size, layout: "packedQkv" };
   }
   const size = (q[2] ?? 0) / heads;
   if (q.length !== 3 || !Number.isInteger(size)) return wrong;
+  if (k.length === 5 && (k[2] !== heads || k[3] !== 2 || k[4] !== size)) return wrong;
   if (k.length === 5)
     return { batch, queries, added: k[1] ?? 0, past, heads, size, valueSize: size, layout: "packedKv" };
   if (k.length === 4 && v.length === 4 && k[1] === heads && k[3] === size) {

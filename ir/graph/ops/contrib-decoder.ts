@@ -11,7 +11,15 @@ import {
   problem,
 } from "../op-row.ts";
 import { broadcastStrides, shapeText } from "../shapes.ts";
-import { intsOf, numbersOf, type TensorType, type TensorValue, tabulate, valueFromNumbers } from "../values.ts";
+import {
+  countOf,
+  intsOf,
+  numbersOf,
+  type TensorType,
+  type TensorValue,
+  tabulate,
+  valueFromNumbers,
+} from "../values.ts";
 import { attend, joinHeads, splitHeads } from "./attend.ts";
 import { type Rotation, rotate } from "./attention.ts";
 import { outputAt, typeAt, valueAt } from "./rules.ts";
@@ -34,6 +42,7 @@ function groupSizes(
   const [q = [], k, v] = [inputs[0]?.shape, inputs[1]?.shape, inputs[2]?.shape];
   const [heads, kvHeads] = [numberOf(attrs, "num_heads"), numberOf(attrs, "kv_num_heads")];
   const packed = k === undefined;
+  if (heads < 1 || kvHeads < 1) return problem("attr", `num_heads is ${heads}, kv_num_heads ${kvHeads}`);
   const size = (q[2] ?? 0) / (packed ? heads + 2 * kvHeads : heads);
   const fits = packed || (k[2] === kvHeads * size && v?.[2] === kvHeads * size && k[1] === q[1] && v?.[1] === q[1]);
   if (q.length !== 3 || heads % kvHeads !== 0 || !Number.isInteger(size) || !fits) {
@@ -54,6 +63,27 @@ function presentLength(ctx: InferContext, s: GroupSizes): number {
   return total === undefined ? s.past + s.queries : Math.max(s.past, intsOf(total)[0] ?? 0);
 }
 
+/** Shapes of what stands beside query, key and value. */
+function checkGroupInputs(ctx: InferContext, s: GroupSizes): Problem | undefined {
+  if (((ctx.inputs[3] ?? null) === null) !== ((ctx.inputs[4] ?? null) === null)) {
+    return problem("arity", "past_key and past_value go together");
+  }
+  const cache = [s.batch, s.kvHeads, s.past, s.size];
+  for (const [index, name, needed] of [
+    [3, "past_key", cache],
+    [4, "past_value", cache],
+    [9, "position_ids", [s.batch, s.queries]],
+    [11, "head_sink", [s.heads]],
+  ] as const) {
+    const shape = ctx.inputs[index]?.shape;
+    if (shape === undefined || shapeText(shape) === shapeText(needed)) continue;
+    return problem("shape", `${name} is ${shapeText(shape)}, needed: ${shapeText(needed)}`);
+  }
+  const lengths = typeAt(ctx, 5).shape;
+  if (countOf(lengths) === s.batch) return undefined;
+  return problem("shape", `seqlens_k is ${shapeText(lengths)}, needed: [${s.batch}]`);
+}
+
 function inferGroup(ctx: InferContext): Inferred {
   const s = groupSizes(ctx.inputs, ctx.attrs);
   if (isProblem(s)) return s;
@@ -66,6 +96,8 @@ function inferGroup(ctx: InferContext): Inferred {
   ) {
     return problem("arity", "do_rotary needs cos_cache and sin_cache");
   }
+  const wrong = checkGroupInputs(ctx, s);
+  if (wrong !== undefined) return wrong;
   const { dtype } = typeAt(ctx, 0);
   const present = { dtype, shape: [s.batch, s.kvHeads, presentLength(ctx, s), s.size] };
   return [{ dtype, shape: [s.batch, s.queries, s.heads * s.size] }, present, present];
@@ -246,7 +278,7 @@ export const contribDecoderOps = {
       "past_key?: query",
       "past_value?: query",
       "seqlens_k: int32",
-      "total_sequence_length: int32",
+      "total_sequence_length: int32 single",
       "cos_cache?: query",
       "sin_cache?: query",
       "position_ids?: int64",

@@ -24,6 +24,8 @@ type Optional<T> = T | null | undefined;
 /** The skip may lack leading dimensions of the input or have size 1 there. */
 function inferSkip(ctx: InferContext): Inferred {
   const x = typeAt(ctx, 0);
+  if ((x.shape.at(-1) ?? 0) === 0)
+    return problem("shape", `input ${shapeText(x.shape)} has no last dimension to normalise`);
   for (const [index, name] of [
     [1, "skip"],
     [2, "gamma"],
@@ -81,7 +83,28 @@ function inferEmbed(ctx: InferContext): Inferred {
       `input_ids ${shapeText(ids.shape)} and word_embedding ${shapeText(words.shape)} do not fit`,
     );
   }
-  const y = { dtype: words.dtype, shape: [...ids.shape, words.shape[1] ?? 0] };
+  const [segments, mask, given] = [ctx.inputs[1] ?? null, ctx.inputs[7] ?? null, ctx.inputs[8] ?? null];
+  for (const [name, type] of [
+    ["segment_ids", segments],
+    ["mask", mask],
+    ["position_ids", given],
+  ] as const) {
+    const fits = type === null || type.shape.join() === ids.shape.join();
+    if (fits || (name === "position_ids" && type.shape.join() === [1, ids.shape[1]].join())) continue;
+    return problem("shape", `${name} ${shapeText(type.shape)} do not fit input_ids ${shapeText(ids.shape)}`);
+  }
+  const [size = 0] = words.shape.slice(1);
+  for (const index of [5, 6]) {
+    const parameter = typeAt(ctx, index).shape;
+    if (parameter.join() !== `${size}`) {
+      return problem("shape", `gamma or beta ${shapeText(parameter)} is not [${size}]`);
+    }
+  }
+  const table = ctx.inputs[4] ?? null;
+  if (size === 0 || (table !== null && (table.shape.length !== 2 || table.shape[1] !== size))) {
+    return problem("shape", `embeddings of width ${size} and ${shapeText(table?.shape ?? [])} do not fit`);
+  }
+  const y = { dtype: words.dtype, shape: [...ids.shape, size] };
   return [y, { dtype: "int32", shape: [ids.shape[0] ?? 0] }, y];
 }
 
@@ -153,6 +176,10 @@ const fusedPerms = (attrs: InferContext["attrs"], a: number, b: number): readonl
 
 function inferFusedMatMul(ctx: InferContext): Inferred {
   const [a, b] = [typeAt(ctx, 0), typeAt(ctx, 1)];
+  for (const name of ["transA", "transB", "transBatchA", "transBatchB"]) {
+    const flag = numberOf(ctx.attrs, name);
+    if (flag !== 0 && flag !== 1) return problem("attr", `${name} is ${flag}, allowed: 0, 1`);
+  }
   const [permA, permB] = fusedPerms(ctx.attrs, a.shape.length, b.shape.length);
   const shape = matmulShape(
     permA.map((axis) => a.shape[axis] ?? 1),

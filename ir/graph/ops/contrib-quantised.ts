@@ -16,7 +16,7 @@ import { broadcastShapes, shapeText } from "../shapes.ts";
 import { countOf, numbersOf, type TensorValue, tabulate, valueFromNumbers } from "../values.ts";
 import { quantiseNumbers } from "./cast.ts";
 import { matmulNumbers, matmulShape } from "./matmul.ts";
-import { spread } from "./norm.ts";
+import { scaleFits, spread } from "./norm.ts";
 import { dynamicQuantize, integerProduct, parameterFits, parameterPositions } from "./quantise.ts";
 import { operandPositions, outputAt, typeAt, valueAt } from "./rules.ts";
 
@@ -91,13 +91,14 @@ function matMulNBits(ctx: EvaluateContext): TensorValue {
 /** Which inputs of an integer product with float result hold what. */
 interface Places {
   readonly aScale: number;
+  readonly aZero: number;
   readonly bScale: number;
   readonly bZero: number;
   readonly bias: number;
 }
 
-const toFloatPlaces: Places = { aScale: 2, bScale: 3, bZero: 5, bias: 6 };
-const dynamicPlaces: Places = { aScale: -1, bScale: 2, bZero: 3, bias: 4 };
+const toFloatPlaces: Places = { aScale: 2, aZero: 4, bScale: 3, bZero: 5, bias: 6 };
+const dynamicPlaces: Places = { aScale: -1, aZero: -1, bScale: 2, bZero: 3, bias: 4 };
 
 const inferScaled =
   (places: Places) =>
@@ -105,6 +106,7 @@ const inferScaled =
     const [a, b] = [typeAt(ctx, 0), typeAt(ctx, 1)];
     const shape = matmulShape(a.shape, b.shape);
     if (isProblem(shape)) return shape;
+    if (b.shape.length < 2) return problem("shape", `B ${shapeText(b.shape)} is no matrix`);
     for (const index of [places.bScale, places.bZero]) {
       const parameter = ctx.inputs[index] ?? null;
       if (parameter !== null && !parameterFits(b.shape, parameter.shape, "columns")) {
@@ -114,7 +116,12 @@ const inferScaled =
         );
       }
     }
-    return [{ dtype: "float32", shape }];
+    const aParts = [places.aScale, places.aZero].map((index) => ctx.inputs[index] ?? null);
+    if (aParts.some((type) => type !== null && countOf(type.shape) !== 1)) {
+      return problem("shape", "the scale and zero point of A are not one element each");
+    }
+    const fits = scaleFits(ctx, places.bias, "bias", shape);
+    return fits === true ? [{ dtype: "float32", shape }] : fits;
   };
 
 /** Sums times both scales, plus the bias. */
@@ -138,13 +145,13 @@ const qlinearBinary = (summary: string, f: (a: number, b: number) => number): On
     summary,
     inputs: [
       "A: byte",
-      "A_scale: float32",
-      "A_zero_point?: A",
+      "A_scale: float32 single",
+      "A_zero_point?: A single",
       "B: A",
-      "B_scale: float32",
-      "B_zero_point?: A",
-      "C_scale: float32",
-      "C_zero_point?: A",
+      "B_scale: float32 single",
+      "B_zero_point?: A single",
+      "C_scale: float32 single",
+      "C_zero_point?: A single",
     ],
     outputs: ["C"],
     attrs: {},

@@ -34,6 +34,22 @@ function convShape(ctx: InferContext, x: readonly number[], w: readonly number[]
   return isProblem(windows) ? windows : [batch, filters, ...windows.output];
 }
 
+/** Parameters that hold one element, or one for each filter where their place says so. */
+function checkPerFilter(
+  ctx: InferContext,
+  filters: number,
+  places: readonly (readonly [index: number, name: string, form: "filters" | "filters or one" | "one"])[],
+): Problem | undefined {
+  for (const [index, name, form] of places) {
+    const shape = ctx.inputs[index]?.shape;
+    if (shape === undefined || (form !== "filters" && countOf(shape) === 1)) continue;
+    if (form !== "one" && shape.length === 1 && shape[0] === filters) continue;
+    const needed = form === "filters" ? `[${filters}]` : form === "one" ? "one element" : `one element or [${filters}]`;
+    return problem("shape", `${name} has shape ${shapeText(shape)}, needed: ${needed}`);
+  }
+  return undefined;
+}
+
 interface Operands {
   readonly x: Float64Array;
   readonly w: Float64Array;
@@ -147,7 +163,8 @@ export const convolutionOps = {
     attrs: convAttrs,
     infer: (ctx) => {
       const shape = convShape(ctx, typeAt(ctx, 0).shape, typeAt(ctx, 1).shape);
-      return isProblem(shape) ? shape : [{ dtype: typeAt(ctx, 0).dtype, shape }];
+      if (isProblem(shape)) return shape;
+      return checkPerFilter(ctx, shape[1] ?? 0, [[2, "B", "filters"]]) ?? [{ dtype: typeAt(ctx, 0).dtype, shape }];
     },
     evaluate: (ctx) => [conv(ctx)],
   }),
@@ -158,7 +175,12 @@ export const convolutionOps = {
     attrs: convAttrs,
     infer: (ctx) => {
       const shape = convShape(ctx, typeAt(ctx, 0).shape, typeAt(ctx, 1).shape);
-      return isProblem(shape) ? shape : [{ dtype: "int32", shape }];
+      if (isProblem(shape)) return shape;
+      const wrong = checkPerFilter(ctx, shape[1] ?? 0, [
+        [2, "x_zero_point", "one"],
+        [3, "w_zero_point", "filters or one"],
+      ]);
+      return wrong ?? [{ dtype: "int32", shape }];
     },
     evaluate: (ctx) => [convInteger(ctx)],
   }),
@@ -179,7 +201,17 @@ export const convolutionOps = {
     attrs: convAttrs,
     infer: (ctx) => {
       const shape = convShape(ctx, typeAt(ctx, 0).shape, typeAt(ctx, 3).shape);
-      return isProblem(shape) ? shape : [{ dtype: typeAt(ctx, 7).dtype, shape }];
+      if (isProblem(shape)) return shape;
+      const wrong = checkPerFilter(ctx, shape[1] ?? 0, [
+        [1, "x_scale", "one"],
+        [2, "x_zero_point", "one"],
+        [4, "w_scale", "filters or one"],
+        [5, "w_zero_point", "filters or one"],
+        [6, "y_scale", "one"],
+        [7, "y_zero_point", "one"],
+        [8, "B", "filters"],
+      ]);
+      return wrong ?? [{ dtype: typeAt(ctx, 7).dtype, shape }];
     },
     evaluate: (ctx) => [qlinearConv(ctx)],
   }),

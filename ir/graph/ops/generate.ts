@@ -79,7 +79,11 @@ function inferOneHot(ctx: InferContext): Inferred {
   const axis = normaliseAxis(numberOf(ctx.attrs, "axis"), shape.length + 1);
   if (isProblem(axis)) return axis;
   const size = Math.trunc(numbersOf(depth)[0] ?? 0);
-  if (size < 0) return problem("shape", `depth is ${size}`);
+  if (!(size >= 0)) return problem("shape", `depth is ${size}`);
+  const values = typeAt(ctx, 2);
+  if (shapeText(values.shape) !== shapeText([2])) {
+    return problem("shape", `values ${shapeText(values.shape)} are not two numbers, off and on`);
+  }
   return [{ dtype: typeAt(ctx, 2).dtype, shape: shape.toSpliced(axis, 0, size) }];
 }
 
@@ -129,7 +133,7 @@ export const generateOps = {
   ConstantOfShape: defineOp({
     summary:
       "a tensor of the given shape filled with value (the attribute of the file format, here an input); float32 0 by default",
-    inputs: ["input: int64", "value?: any"],
+    inputs: ["input: int64", "value?: any single"],
     outputs: ["output"],
     attrs: {},
     infer: inferConstantOfShape,
@@ -157,7 +161,7 @@ export const generateOps = {
   }),
   OneHot: defineOp({
     summary: "values[1] where the index names the place along the new axis, else values[0]",
-    inputs: ["indices: number", "depth: number", "values: any"],
+    inputs: ["indices: number", "depth: number single", "values: any"],
     outputs: ["output"],
     attrs: { axis: int(-1) },
     infer: inferOneHot,
@@ -165,7 +169,7 @@ export const generateOps = {
   }),
   Trilu: defineOp({
     summary: "the upper or lower triangle about diagonal k, zeros elsewhere",
-    inputs: ["input: any", "k?: int64"],
+    inputs: ["input: any", "k?: int64 single"],
     outputs: ["output"],
     attrs: { upper: int(1) },
     infer: (ctx) => {

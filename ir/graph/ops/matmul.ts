@@ -139,6 +139,10 @@ const swapped = (shape: readonly number[], swap: boolean): readonly number[] => 
 function inferGemm(ctx: InferContext): Inferred {
   const [a, b, c] = [typeAt(ctx, 0), typeAt(ctx, 1), ctx.inputs[2] ?? null];
   if (a.shape.length !== 2 || b.shape.length !== 2) return problem("shape", "A and B must have rank 2");
+  for (const name of ["transA", "transB"]) {
+    const flag = numberOf(ctx.attrs, name);
+    if (flag !== 0 && flag !== 1) return problem("attr", `${name} is ${flag}, allowed: 0, 1`);
+  }
   const shape = matmulShape(
     swapped(a.shape, numberOf(ctx.attrs, "transA") !== 0),
     swapped(b.shape, numberOf(ctx.attrs, "transB") !== 0),

@@ -40,6 +40,8 @@ function inferTranspose(ctx: InferContext): Inferred {
   const { dtype, shape } = typeAt(ctx, 0);
   const perm = normaliseAxes(permutation(optionalNumbers(ctx.attrs, "perm"), shape.length), shape.length);
   if (isProblem(perm)) return perm;
+  const given = optionalNumbers(ctx.attrs, "perm") ?? [];
+  if (given.some((axis) => axis < 0)) return problem("attr", `perm is [${given.join()}], needed: axes from 0 on`);
   if (perm.length !== shape.length) return problem("attr", `perm has ${perm.length} entries for rank ${shape.length}`);
   return [{ dtype, shape: perm.map((axis) => shape[axis] ?? 1) }];
 }
@@ -330,7 +332,7 @@ export const movementOps = {
   }),
   Pad: defineOp({
     summary: "data surrounded by a constant, its edge, its reflection or itself; negative pads cut",
-    inputs: ["data: any", "pads: int64", "constant_value?: data", "axes?: index"],
+    inputs: ["data: any", "pads: int64", "constant_value?: data single", "axes?: index"],
     outputs: ["output"],
     attrs: { mode: string("constant") },
     infer: inferPad,

@@ -47,10 +47,14 @@ export function scaleFits(ctx: InferContext, index: number, name: string, shape:
   return problem("shape", `${name} ${shapeText(scale.shape)} does not broadcast to ${shapeText(shape)}`);
 }
 
+const nothingToNormalise = (shape: readonly number[], axis: number): Inferred =>
+  problem("shape", `${shapeText(shape)} has nothing to normalise from axis ${axis} on`);
+
 function inferLayerNorm(ctx: InferContext): Inferred {
   const x = typeAt(ctx, 0);
   const axis = axisAttr(ctx);
   if (isProblem(axis)) return axis;
+  if (countOf(x.shape.slice(axis)) === 0) return nothingToNormalise(x.shape, axis);
   for (const [index, name] of [
     [1, "Scale"],
     [2, "B"],
@@ -83,6 +87,7 @@ function inferRmsNorm(ctx: InferContext): Inferred {
   const x = typeAt(ctx, 0);
   const axis = axisAttr(ctx);
   if (isProblem(axis)) return axis;
+  if (countOf(x.shape.slice(axis)) === 0) return nothingToNormalise(x.shape, axis);
   const fits = scaleFits(ctx, 1, "scale", x.shape);
   if (fits !== true) return fits;
   const stats: TensorType = { dtype: "float32", shape: x.shape.map((size, i) => (i < axis ? size : 1)) };
@@ -124,6 +129,7 @@ const rmsRow = (summary: string, outputs: readonly string[], epsilon: number): O
 
 function inferGroupNorm(ctx: InferContext): Inferred {
   const x = typeAt(ctx, 0);
+  if (x.shape.length < 2) return problem("shape", `X has rank ${x.shape.length}, needed: 2 or more`);
   const channels = x.shape[1] ?? 0;
   const groups = numberOf(ctx.attrs, "num_groups");
   if (groups < 1 || channels % groups !== 0) return problem("attr", `num_groups is ${groups} for ${channels} channels`);
@@ -160,6 +166,7 @@ function groupNorm(
 
 const batchNormTypes = (ctx: InferContext): Inferred => {
   const x = typeAt(ctx, 0);
+  if (x.shape.length < 2) return problem("unsupported", `X of rank ${x.shape.length}`);
   const channels = x.shape[1] ?? 1;
   for (const index of [1, 2, 3, 4]) {
     const { shape } = typeAt(ctx, index);

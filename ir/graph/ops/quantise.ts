@@ -71,11 +71,15 @@ const positionsFor = (ctx: EvaluateContext, x: TensorValue, scale: TensorValue):
     numberOf(ctx.attrs, "block_size"),
   );
 
+/** One element each, whatever the rank, or the same shape. */
+const sameForm = (a: readonly number[], b: readonly number[]): boolean =>
+  (countOf(a) === 1 && countOf(b) === 1) || shapeText(a) === shapeText(b);
+
 function inferQuantize(ctx: InferContext): Inferred {
   const [x, scale, zero] = [typeAt(ctx, 0), typeAt(ctx, 1), ctx.inputs[2] ?? null];
   const axis = checkScale(ctx, x.shape, scale.shape);
   if (isProblem(axis)) return axis;
-  if (zero !== null && countOf(zero.shape) !== countOf(scale.shape)) {
+  if (zero !== null && !sameForm(zero.shape, scale.shape)) {
     return problem("shape", `zero points ${shapeText(zero.shape)} and scales ${shapeText(scale.shape)} differ`);
   }
   const asked = optionalDType(ctx.attrs, "output_dtype");
@@ -110,7 +114,13 @@ function inferDequantize(ctx: InferContext): Inferred {
   const [x, scale] = [typeAt(ctx, 0), typeAt(ctx, 1)];
   const axis = checkScale(ctx, x.shape, scale.shape);
   if (isProblem(axis)) return axis;
-  return [{ dtype: optionalDType(ctx.attrs, "output_dtype") ?? scale.dtype, shape: x.shape }];
+  const zero = ctx.inputs[2] ?? null;
+  if (zero !== null && !sameForm(zero.shape, scale.shape)) {
+    return problem("shape", `zero points ${shapeText(zero.shape)} and scales ${shapeText(scale.shape)} differ`);
+  }
+  const dtype = optionalDType(ctx.attrs, "output_dtype") ?? scale.dtype;
+  if (dtypes[dtype].kind !== "float") return problem("attr", `output_dtype is ${dtype}, needed: a float type`);
+  return [{ dtype, shape: x.shape }];
 }
 
 function dequantize(ctx: EvaluateContext): TensorValue {
@@ -287,8 +297,28 @@ export const quantiseOps = {
     outputs: ["y"],
     attrs: {},
     infer: (ctx) => {
-      const shape = matmulShape(typeAt(ctx, 0).shape, typeAt(ctx, 3).shape);
+      const [a, b] = [typeAt(ctx, 0), typeAt(ctx, 3)];
+      const shape = matmulShape(a.shape, b.shape);
       if (isProblem(shape)) return shape;
+      const result = { shape };
+      for (const [index, matrix, along] of [
+        [1, a, "rows"],
+        [2, a, "rows"],
+        [4, b, "columns"],
+        [5, b, "columns"],
+        [6, result, "rows"],
+        [7, result, "rows"],
+      ] as const) {
+        const parameter = typeAt(ctx, index).shape;
+        if (parameterFits(matrix.shape, parameter, along)) continue;
+        return problem(
+          "shape",
+          `${shapeText(parameter)} scales or zero points do not fit the ${along} of ${shapeText(matrix.shape)}`,
+        );
+      }
+      if (countOf(typeAt(ctx, 6).shape) !== countOf(typeAt(ctx, 7).shape)) {
+        return problem("shape", "y_scale and y_zero_point differ in size");
+      }
       const { dtype } = typeAt(ctx, 7);
       return byteTypes.includes(dtype)
         ? [{ dtype, shape }]

@@ -90,6 +90,9 @@ function inferScatterElements(ctx: InferContext): Inferred {
   if (shapeText(indices.shape) !== shapeText(updates.shape) || indices.shape.length !== data.shape.length) {
     return problem("shape", `indices ${shapeText(indices.shape)} and updates ${shapeText(updates.shape)} must agree`);
   }
+  if (indices.shape.some((size, i) => i !== axis && size > (data.shape[i] ?? 0))) {
+    return problem("shape", `indices ${shapeText(indices.shape)} reach beyond data ${shapeText(data.shape)}`);
+  }
   return checkReduction(ctx) ?? [data];
 }
 
@@ -123,6 +126,13 @@ function inferTensorScatter(ctx: InferContext): Inferred {
     cache.shape.length === update.shape.length &&
     cache.shape.every((size, i) => (i === axis ? (update.shape[i] ?? 0) <= size : size === update.shape[i]));
   if (!fits) return problem("shape", `update ${shapeText(update.shape)} does not fit cache ${shapeText(cache.shape)}`);
+  const starts = ctx.inputs[2] ?? null;
+  if (starts !== null && starts.shape.join() !== `${cache.shape[0]}`) {
+    return problem(
+      "shape",
+      `write_indices ${shapeText(starts.shape)} are not one for each of ${cache.shape[0]} samples`,
+    );
+  }
   const mode = stringOf(ctx.attrs, "mode");
   if (mode !== "linear" && mode !== "circular") return problem("attr", `mode is "${mode}", allowed: linear, circular`);
   return [cache];

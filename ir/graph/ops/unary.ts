@@ -87,7 +87,7 @@ export const unaryOps = {
   Erf: unary("error function", "float", erf),
   Clip: defineOp({
     summary: "X limited to at least min and at most max",
-    inputs: ["X: number", "min?: X", "max?: X"],
+    inputs: ["X: number", "min?: X single", "max?: X single"],
     outputs: ["Y"],
     attrs: {},
     infer: inferSame,

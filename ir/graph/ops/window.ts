@@ -52,6 +52,7 @@ export function windowsOf(spatial: readonly number[], kernel: readonly number[],
   if (kernel.length !== rank || strides.length !== rank || dilations.length !== rank || pads.length !== 2 * rank) {
     return problem("attr", `kernel_shape, strides, dilations and pads must fit ${rank} spatial dimensions`);
   }
+  if (pads.some((size) => size < 0)) return problem("attr", `pads are [${pads.join()}], needed: 0 or more`);
   if ([...strides, ...dilations, ...kernel].some((n) => n < 1))
     return problem("attr", "a stride, dilation or kernel size is below 1");
   const ceil = attrs.ceil_mode !== undefined && numberOf(attrs, "ceil_mode") === 1;
