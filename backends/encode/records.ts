@@ -2,7 +2,7 @@
 // section (debug.ts), so that renaming a model leaves these bytes alone.
 import { type DType, dtypes, type StoredType } from "../../ir/dtype.ts";
 import { type CoreOp, coreOps } from "../../ir/graph/core-ops.ts";
-import { type Attrs, type AttrValue, elementCount } from "../../ir/graph/graph.ts";
+import type { Attrs, AttrValue } from "../../ir/graph/graph.ts";
 import {
   type Binding,
   type LatencyTerm,
@@ -224,14 +224,10 @@ export function putBinding(sink: ByteSink, binding: Binding): void {
   putList(sink, binding.placements, putPlacement);
 }
 
-/** Elements that one input or output can have: more than any chip's memory holds. */
-const LARGEST_BINDING = 2 ** 28;
-
 export function takeBinding(cursor: Cursor): Omit<Binding, "name"> {
   const kind = takeChoice(cursor, ["input", "output"] as const, "input", "kind of binding");
   const dtype = takeDType(cursor);
   const shape = takeVarints(cursor);
-  if (elementCount(shape) > LARGEST_BINDING) reject(cursor, `a binding has ${shape.join(" x ")} elements`);
   const tensor = takeVarint(cursor);
   return { kind, dtype, shape, tensor, placements: takeList(cursor, leastPlacementBytes, takePlacement) };
 }

@@ -193,6 +193,9 @@ function constantBytes(
   }
 }
 
+/** Elements; constants that are outputs need no memory of a chip, so their size is bounded here. */
+const LARGEST_CONSTANT = 2 ** 28;
+
 function readOutput(machine: Machine, program: Program, binding: Binding): Uint8Array {
   const tensor = program.graph.tensors[binding.tensor];
   const first = binding.placements[0];
@@ -203,6 +206,10 @@ function readOutput(machine: Machine, program: Program, binding: Binding): Uint8
   const count = elementCount(binding.shape);
   if (tensor?.constant === undefined) {
     if (count > 0) raiseOutside(machine, "binding", 0, binding.name, "the output stands nowhere and is no constant");
+    return new Uint8Array(0);
+  }
+  if (count > LARGEST_CONSTANT) {
+    raiseOutside(machine, "range", 0, binding.name, `a constant of ${count} elements, more than any memory holds`);
     return new Uint8Array(0);
   }
   const bytes = constantBytes(machine, binding.name, tensor.constant, tensor.dtype, binding.shape);
