@@ -128,6 +128,13 @@ function borderInputs(context: LowerContext, input: BlockInput, demands: Demands
 const originsOf = (unit: Unit): number[] =>
   [...unit.nodes, ...(unit.fed ? [unit.fed.matmul, ...unit.fed.views] : [])].map((node) => node.id as number);
 
+/** Whether the sums that feed a unit have its shape: where they are spread over it, they have to stand somewhere first. */
+function feedsElementByElement(context: LowerContext, unit: Unit, fed: NonNullable<Unit["fed"]>): boolean {
+  const shapeAfter = (node: GraphNode | undefined): string =>
+    tensorOf(context, node?.outputs[0] as TensorId).shape.join();
+  return shapeAfter(fed.views.at(-1) ?? fed.matmul) === shapeAfter(unit.nodes[0]);
+}
+
 function lowerUnit(
   context: LowerContext,
   plan: UnitPlan,
@@ -154,11 +161,8 @@ function lowerUnit(
       const escaped = escaping(unit, plan.consumers, outputs);
       if (unit.fed !== undefined) {
         const source = unit.fed.matmul;
-        if (
-          source.op === "reduceSum"
-            ? lowerFedReduce(context, unit, escaped, demands, origins)
-            : lowerFedUnit(context, unit, escaped, demands, origins)
-        )
+        const lowerFed = source.op === "reduceSum" ? lowerFedReduce : lowerFedUnit;
+        if (feedsElementByElement(context, unit, unit.fed) && lowerFed(context, unit, escaped, demands, origins))
           return;
         if (source.op === "reduceSum") lowerReduce(context, source, demands, origins);
         else lowerMatmul(context, source, demands, origins);

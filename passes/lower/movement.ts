@@ -49,17 +49,7 @@ export function lowerMove(context: LowerContext, node: GraphNode, demands: Deman
       const shape = tensorOf(context, input).shape;
       const starts = shape.map((_, d) => (d === axis ? at : 0));
       at += shape[axis] as number;
-      for (const [box, into] of laneBoxes(layout, starts, shape)) {
-        const source = elementHome(anyHome(context, input, origins));
-        const part = sliceLayout(
-          source.layout,
-          box.map((range) => range.start),
-          box.map(() => 1),
-          box.map((range) => range.size),
-        );
-        if (part !== undefined) parts.push({ home: { ...source, layout: part }, into });
-        else parts.push(...elementParts(source, layout, starts));
-      }
+      parts.push(...elementParts(elementHome(anyHome(context, input, origins)), layout, starts));
     }
     assemble(context, parts, home.storage, origins);
     return;
