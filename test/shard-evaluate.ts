@@ -47,7 +47,7 @@ export function evaluateSharded(
   inputs: ReadonlyMap<string, TensorValue>,
 ): Map<string, TensorValue> {
   const ranks = Array.from({ length: sharded.ways }, (): Values => new Map());
-  const graphs = ranks.map((_, rank) => graphOfRank(model, sharded, rank));
+  const graphs = ranks.map((_, rank) => graphOfRank(sharded, rank));
   ranks.forEach((values, rank) => {
     for (const { name, tensor } of sharded.graph.inputs) {
       const piece = sharded.pieces.get(tensor);
@@ -55,7 +55,7 @@ export function evaluateSharded(
       if (piece === undefined || whole === undefined) throw new Error(`no value for ${name}`);
       values.set(
         tensor,
-        box(whole, pieceOrigin(model, piece, sharded.ways, rank), sharded.graph.tensors[tensor]?.shape ?? []),
+        box(whole, pieceOrigin(sharded, piece, rank), sharded.graph.tensors[tensor]?.shape ?? []),
       );
     }
   });
@@ -99,7 +99,7 @@ function joined(
   ranks.forEach((values, rank) => {
     const value = values.get(id) ?? constantValue(graphs[rank] as Graph, id);
     if (value === undefined) throw new Error("an output was not computed");
-    boxPositions(whole.shape, pieceOrigin(model, piece, sharded.ways, rank), value.shape).forEach((to, i) => {
+    boxPositions(whole.shape, pieceOrigin(sharded, piece, rank), value.shape).forEach((to, i) => {
       setElement(data, to, value.data[i]);
     });
   });

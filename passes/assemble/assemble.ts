@@ -99,7 +99,7 @@ export function assembleProgram(input: AssemblyInput, options: AssemblyOptions):
   const ordinals = borderOrdinals(graph, chain, sharded.exchanges);
   const timeline = planTimeline({ ...input, graph, exchanges: sharded.exchanges }, ordinals);
   const end = Math.max(0, ...timeline.blockEnd);
-  const rankGraphs = Array.from({ length: sharded.ways }, (_, rank) => graphOfRank(model, sharded, rank));
+  const rankGraphs = Array.from({ length: sharded.ways }, (_, rank) => graphOfRank(sharded, rank));
   const origins = originIndex(model);
   const notes: { kernel: string; origins: readonly number[] }[] = [];
   const symbols: ProgramSymbol[] = [];

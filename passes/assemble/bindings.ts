@@ -42,12 +42,12 @@ export function makeBindings(
   uses: readonly ChipUse[],
 ): Binding[] {
   const { model, sharded, target } = input;
-  const { ways, pieces } = sharded;
+  const { pieces } = sharded;
   /** Placements of a rank's tensor on a chip, in the tensor of the model. */
   const placementsOn = (id: TensorId, chip: number): Placement[] => {
     const piece = pieces.get(id);
     const origin =
-      piece === undefined || piece.dim === null ? undefined : pieceOrigin(model, piece, ways, rankOfChip(input, chip));
+      piece === undefined || piece.dim === null ? undefined : pieceOrigin(sharded, piece, rankOfChip(input, chip));
     return [...(bordersByChip[chip]?.values() ?? [])]
       .filter(({ tensor }) => tensor.tensor === id)
       .flatMap(({ tensor }) =>

@@ -1,10 +1,10 @@
 // Where the constants of the model stand in the images of the chips, so that whoever judges the program reads them there.
 import type { StoredType } from "../../ir/dtype.ts";
-import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
+import { elementCount, type Graph, type TensorId } from "../../ir/graph/graph.ts";
 import type { Placement } from "../../ir/machine/program.ts";
 import { correspondence } from "../blocks/blocks.ts";
 import type { Layout } from "../lower/layout.ts";
-import { pieceOrigin } from "../shard/sharded.ts";
+import { pieceOrigin, type ShardedGraph } from "../shard/sharded.ts";
 import type { AssemblyInput } from "./assemble.ts";
 import { shifted } from "./bindings.ts";
 import { partPlacements } from "./boxes.ts";
@@ -132,19 +132,44 @@ function tilePlacement(
 /** Placements of the model's constants: of any rank for one that all have, of all ranks for one of which they have shares. */
 export function modelConstants(input: AssemblyInput, constants: RankConstants): Map<TensorId, readonly Placement[]> {
   const { model, sharded } = input;
-  const found = new Map<TensorId, readonly Placement[]>();
+  const whole = new Map<TensorId, readonly Placement[]>();
   for (const [id, ranks] of constants) {
     const piece = sharded.pieces.get(id);
-    if (piece === undefined || found.has(piece.tensor)) continue;
+    if (piece === undefined || whole.has(piece.tensor)) continue;
     const [first] = ranks.values();
-    if (piece.dim === null) found.set(piece.tensor, first ?? []);
+    if (piece.dim === null) whole.set(piece.tensor, first ?? []);
     else if (ranks.size === sharded.ways) {
       const placements = [...ranks].flatMap(([rank, list]) => {
-        const origin = pieceOrigin(model, piece, sharded.ways, rank);
+        const origin = pieceOrigin(sharded, piece, rank);
         return list.map((placement) => shifted(placement, origin));
       });
-      found.set(piece.tensor, placements);
+      whole.set(piece.tensor, placements);
     }
   }
+  return joinBoxes(model, sharded, whole);
+}
+
+/** Constants that are only there in boxes: placed where the boxes are, if together they are all of one. */
+function joinBoxes(
+  model: Graph,
+  sharded: ShardedGraph,
+  whole: ReadonlyMap<TensorId, readonly Placement[]>,
+): Map<TensorId, readonly Placement[]> {
+  const found = new Map([...whole].filter(([id]) => !sharded.boxes.has(id)));
+  const joined = new Map<TensorId, { elements: number; readonly placements: Placement[]; readonly seen: Set<string> }>();
+  for (const [id, placements] of whole) {
+    const box = sharded.boxes.get(id);
+    if (box === undefined || found.has(box.tensor)) continue;
+    const shape = sharded.source.tensors[id]?.shape ?? [];
+    const entry = joined.get(box.tensor) ?? { elements: 0, placements: [], seen: new Set<string>() };
+    joined.set(box.tensor, entry);
+    const key = `${box.origin.join()}:${shape.join()}`;
+    if (entry.seen.has(key)) continue;
+    entry.seen.add(key);
+    entry.elements += elementCount(shape);
+    entry.placements.push(...placements.map((placement) => shifted(placement, box.origin)));
+  }
+  for (const [id, { elements, placements }] of joined)
+    if (elements === elementCount(model.tensors[id]?.shape ?? [])) found.set(id, placements);
   return found;
 }

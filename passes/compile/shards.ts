@@ -7,11 +7,12 @@ import type { Target } from "../../ir/target/target.ts";
 import { linksBetween, shortestRoute, type Topology } from "../../ir/target/topology.ts";
 import { standardLaneDim } from "../lower/elementwise.ts";
 import { checkSharded } from "../shard/check.ts";
-import { costModel, type ShardCosts } from "../shard/cost.ts";
-import { shardSpace } from "../shard/plan.ts";
+import { costModel, planCycles, type ShardCosts } from "../shard/cost.ts";
+import { type ShardPlan, type ShardSpace, shardSpace } from "../shard/plan.ts";
 import { shardGraph } from "../shard/rewrite.ts";
 import { type ShardedGraph, shareShape, unsharded } from "../shard/sharded.ts";
 import { solveShards } from "../shard/solve.ts";
+import { unpackProducts } from "../shard/unpack.ts";
 
 /** Elementwise operations that one pass through the vector unit does, on average. */
 const operationsPerPass = 4;
@@ -37,7 +38,7 @@ function busiestLink(topology: Topology, ways: number): { load: number; hops: nu
   return { load: Math.max(0, ...load.values()), hops };
 }
 
-function shardCosts(target: Target, topology: Topology, ways: number): ShardCosts {
+export function shardCosts(target: Target, topology: Topology, ways: number): ShardCosts {
   const { load, hops } = busiestLink(topology, ways);
   return {
     isMovable: (shape, dim) => {
@@ -61,13 +62,28 @@ function shardCosts(target: Target, topology: Topology, ways: number): ShardCost
   };
 }
 
+interface Planned {
+  readonly space: ShardSpace;
+  readonly plan: ShardPlan;
+  readonly cycles: number;
+}
+
+function planFor(graph: Graph, costs: ShardCosts, ways: number): Planned {
+  const space = shardSpace(graph, ways);
+  const model = costModel(space, costs);
+  const plan = solveShards(model);
+  return { space, plan, cycles: planCycles(model, plan) ?? Number.POSITIVE_INFINITY };
+}
+
 /** The graph that each of `ways` chips runs; says so where the model has nothing that they could share. */
 export function shardFor(graph: Graph, target: Target, topology: Topology, ways: number): Result<ShardedGraph> {
   if (ways === 1) return ok(unsharded(graph));
-  const space = shardSpace(graph, ways);
   const costs = shardCosts(target, topology, ways);
-  const plan = solveShards(costModel(space, costs));
-  const products = graph.nodes.filter((node) => node.op === "matmul");
+  const { graph: unpacked, boxes } = unpackProducts(graph);
+  const [whole, apart] = [planFor(graph, costs, ways), boxes.size === 0 ? undefined : planFor(unpacked, costs, ways)];
+  const isApart = apart !== undefined && apart.cycles < whole.cycles;
+  const { space, plan } = isApart ? apart : whole;
+  const products = space.graph.nodes.filter((node) => node.op === "matmul");
   if (!products.some((node) => plan.has(node.id))) {
     return fail(
       diagnostic(
@@ -76,7 +92,7 @@ export function shardFor(graph: Graph, target: Target, topology: Topology, ways:
       ),
     );
   }
-  const sharded = shardGraph(space, plan, costs.isMovable);
+  const sharded = shardGraph(space, plan, costs.isMovable, isApart ? boxes : new Map());
   const wrong = checkSharded(graph, sharded)[0];
   invariant(wrong === undefined, `the shared graph is wrong: ${wrong?.message}`);
   return ok(sharded);

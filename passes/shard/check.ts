@@ -93,9 +93,9 @@ function checkExchange(checking: Checking, exchange: Exchange): void {
 }
 
 /** A leaf or an output is all of a tensor of the model, or shares of it that together are all of it. */
-function checkPieces({ model, sharded, found }: Checking): void {
+function checkPieces({ sharded, found }: Checking): void {
   for (const [id, piece] of sharded.pieces) {
-    const [tensor, whole] = [sharded.graph.tensors[id], model.tensors[piece.tensor]];
+    const [tensor, whole] = [sharded.graph.tensors[id], sharded.source.tensors[piece.tensor]];
     const say = (what: string): void => {
       found.push({ rule: "piece", message: `tensor ${id}, piece of ${piece.tensor}, ${what}` });
     };

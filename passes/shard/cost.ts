@@ -124,3 +124,15 @@ export function tensorCycles(model: CostModel, plan: ShardPlan, root: TensorId):
   }
   return cycles;
 }
+
+/** Cycles of a whole plan, undefined where it is none. */
+export function planCycles(model: CostModel, plan: ShardPlan): number | undefined {
+  let cycles = 0;
+  for (const node of model.space.graph.nodes) {
+    if (isViewNode(node)) continue;
+    const exchange = tensorCycles(model, plan, node.outputs[0] as TensorId);
+    if (exchange === undefined) return undefined;
+    cycles += nodeCycles(model, node, plan.get(node.id)) + exchange;
+  }
+  return cycles;
+}

@@ -258,7 +258,13 @@ function addWork(draft: Draft, node: GraphNode): void {
   draft.made.set(`${id}:${share}`, out);
 }
 
-export function shardGraph(space: ShardSpace, plan: ShardPlan, isMovable: IsMovable): ShardedGraph {
+/** `boxes`: constants of the space's graph that are boxes of the model's. */
+export function shardGraph(
+  space: ShardSpace,
+  plan: ShardPlan,
+  isMovable: IsMovable,
+  boxes: ShardedGraph["boxes"],
+): ShardedGraph {
   const { graph, ways } = space;
   const draft: Draft = {
     space,
@@ -285,6 +291,8 @@ export function shardGraph(space: ShardSpace, plan: ShardPlan, isMovable: IsMova
   const order = draft.nodes.map((entry, i) => ({ ...entry, i })).sort((a, b) => a.phase - b.phase || a.i - b.i);
   return {
     ways,
+    source: graph,
+    boxes,
     graph: {
       name: graph.name,
       form: graph.form,

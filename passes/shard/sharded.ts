@@ -3,6 +3,7 @@
 import type { ConstData, Graph, TensorId } from "../../ir/graph/graph.ts";
 import { elementCount } from "../../ir/graph/graph.ts";
 import { shareSize, shareStart } from "./axes.ts";
+import type { ConstantBox } from "./unpack.ts";
 
 /** How a tensor is held: all of it by every rank, shares along a dimension, or parts of a sum that are still to be added. */
 export type Share = "whole" | "partial" | number;
@@ -35,18 +36,23 @@ export interface Exchange {
 
 export interface ShardedGraph {
   readonly ways: number;
+  /** The model's graph, or one that computes the same and has its inputs, outputs and tensors, and new constants that are `boxes` of its own. */
+  readonly source: Graph;
+  readonly boxes: ReadonlyMap<TensorId, ConstantBox>;
   /** Rank 0's graph: constants have its contents. Targets of exchanges have no producer and are no inputs. */
   readonly graph: Graph;
   /** Phase of every node, ascending. */
   readonly phases: readonly number[];
   readonly exchanges: readonly Exchange[];
-  /** Of the graph's inputs, outputs and constants. */
+  /** Of the graph's inputs, outputs and constants, in tensors of `source`. */
   readonly pieces: ReadonlyMap<TensorId, Piece>;
 }
 
 /** A model that is not shared: one rank that does everything. */
 export const unsharded = (graph: Graph): ShardedGraph => ({
   ways: 1,
+  source: graph,
+  boxes: new Map(),
   graph,
   phases: graph.nodes.map(() => 0),
   exchanges: [],
@@ -76,28 +82,28 @@ export const shareShape = (shape: readonly number[], dim: number, ways: number):
   shape.map((size, d) => (d === dim ? shareSize(size, ways) : size));
 
 /** Contents of a constant on a rank. */
-export function dataOnRank(model: Graph, piece: Piece, ways: number, rank: number): ConstData | undefined {
-  const tensor = model.tensors[piece.tensor];
+export function dataOnRank(source: Graph, piece: Piece, ways: number, rank: number): ConstData | undefined {
+  const tensor = source.tensors[piece.tensor];
   if (tensor?.data === undefined || piece.dim === null) return tensor?.data;
   return shareOfData(tensor.data, tensor.shape, piece.dim, ways, rank);
 }
 
 /** The graph with the constants of a rank. */
-export function graphOfRank(model: Graph, sharded: ShardedGraph, rank: number): Graph {
+export function graphOfRank(sharded: ShardedGraph, rank: number): Graph {
   if (rank === 0 || sharded.ways === 1) return sharded.graph;
   return {
     ...sharded.graph,
     tensors: sharded.graph.tensors.map((tensor) => {
       const piece = sharded.pieces.get(tensor.id);
       if (tensor.data === undefined || piece === undefined || piece.dim === null) return tensor;
-      const data = dataOnRank(model, piece, sharded.ways, rank);
+      const data = dataOnRank(sharded.source, piece, sharded.ways, rank);
       return data === undefined ? tensor : { ...tensor, data };
     }),
   };
 }
 
-/** Where a rank's piece starts in the tensor of the model. */
-export function pieceOrigin(model: Graph, piece: Piece, ways: number, rank: number): readonly number[] {
-  const shape = model.tensors[piece.tensor]?.shape ?? [];
+/** Where a rank's piece starts in the tensor it is of. */
+export function pieceOrigin({ source, ways }: ShardedGraph, piece: Piece, rank: number): readonly number[] {
+  const shape = source.tensors[piece.tensor]?.shape ?? [];
   return shape.map((size, d) => (d === piece.dim ? shareStart(size, ways, rank) : 0));
 }
