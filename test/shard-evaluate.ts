@@ -53,10 +53,7 @@ export function evaluateSharded(
       const piece = sharded.pieces.get(tensor);
       const whole = inputs.get(name);
       if (piece === undefined || whole === undefined) throw new Error(`no value for ${name}`);
-      values.set(
-        tensor,
-        box(whole, pieceOrigin(sharded, piece, rank), sharded.graph.tensors[tensor]?.shape ?? []),
-      );
+      values.set(tensor, box(whole, pieceOrigin(sharded, piece, rank), sharded.graph.tensors[tensor]?.shape ?? []));
     }
   });
   const last = Math.max(0, ...sharded.phases);

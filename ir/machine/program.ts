@@ -143,8 +143,8 @@ export interface Program {
 }
 
 /**
- * `count` parts of `cycles` each. `layer`: a repeated block, `block`: another one, `transfer`: a hop between two chips; each until its chip's
- * streams are empty again. `end`: from there to the last word written everywhere, negative where that word stands before the streams are empty.
+ * `count` parts of `cycles` each. `layer`: a repeated block, `block`: another one, `transfer`: what a hop or an exchange between chips takes
+ * beyond the block before it, beside which it may begin; each until its chip's streams are empty again. `end`: from there to the last word written everywhere, negative where that word stands before the streams are empty.
  */
 export interface LatencyTerm {
   readonly part: (typeof latencyParts)[number];

@@ -26,7 +26,7 @@ export function latencyTermsOf(chain: BlockChain, timeline: SystemTimeline, late
     const cycles = (timeline.blockEnd[i] as number) - (timeline.blockStart[i] as number);
     add(block.layer === undefined ? "block" : "layer", cycles);
   });
-  for (const { transfers } of timeline.traffic) add("transfer", transfers.cycles);
+  for (const { waitCycles } of timeline.traffic) add("transfer", waitCycles);
   const terms = [...counts.values()];
   const end = Math.max(0, ...timeline.blockEnd);
   const sum = terms.reduce((total, term) => total + term.count * term.cycles, 0);

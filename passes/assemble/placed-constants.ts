@@ -156,7 +156,10 @@ function joinBoxes(
   whole: ReadonlyMap<TensorId, readonly Placement[]>,
 ): Map<TensorId, readonly Placement[]> {
   const found = new Map([...whole].filter(([id]) => !sharded.boxes.has(id)));
-  const joined = new Map<TensorId, { elements: number; readonly placements: Placement[]; readonly seen: Set<string> }>();
+  const joined = new Map<
+    TensorId,
+    { elements: number; readonly placements: Placement[]; readonly seen: Set<string> }
+  >();
   for (const [id, placements] of whole) {
     const box = sharded.boxes.get(id);
     if (box === undefined || found.has(box.tensor)) continue;

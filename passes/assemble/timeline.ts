@@ -3,13 +3,15 @@
 import type { Graph, TensorId } from "../../ir/graph/graph.ts";
 import type { Target } from "../../ir/target/target.ts";
 import type { Topology } from "../../ir/target/topology.ts";
-import type { BlockChain } from "../blocks/blocks.ts";
+import { type BlockChain, correspondence } from "../blocks/blocks.ts";
 import { storedTypeOf } from "../lower/homes.ts";
+import type { StorageId } from "../lower/kernel.ts";
+import { partCount } from "../schedule/state.ts";
 import { exchangesAfter } from "../shard/order.ts";
 import type { Exchange } from "../shard/sharded.ts";
-import { type BorderTensor, borderTensor } from "./borders.ts";
+import { type BorderTensor, borderTensor, regionKey } from "./borders.ts";
 import { boxRuns } from "./box-copies.ts";
-import type { CompiledBlocks } from "./classes.ts";
+import type { BlockClass, CompiledBlocks } from "./classes.ts";
 import { type Copy, type CopyEnd, scheduleTransfers, type Transfers } from "./transfer.ts";
 
 /** Transfers that start together. */
@@ -17,6 +19,8 @@ export interface Traffic {
   readonly name: string;
   readonly start: number;
   readonly transfers: Transfers;
+  /** Cycles between the end of the block before and the end of the transfers. */
+  readonly waitCycles: number;
   /** Border tensors that stand on a chip because of it, sources and targets. */
   readonly held: readonly { readonly chip: number; readonly tensor: TensorId }[];
 }
@@ -61,12 +65,22 @@ export function travelling(
   return [...wanted];
 }
 
+/** The block that ran last, as long as nothing has travelled since. */
+interface Running {
+  readonly start: number;
+  readonly chips: readonly number[];
+  readonly blockClass: BlockClass;
+  /** Storage and first vector of each part of a border tensor that it makes. */
+  readonly outputs: ReadonlyMap<string, { readonly storage: StorageId; readonly first: number }>;
+}
+
 interface Draft {
   readonly input: TimelineInput;
   readonly borders: (id: TensorId) => BorderTensor;
   readonly traffic: Traffic[];
   readonly windows: { start: number; end: number }[];
   cycle: number;
+  running: Running | undefined;
 }
 
 function touch(draft: Draft, chip: number, start: number, end: number): void {
@@ -75,14 +89,47 @@ function touch(draft: Draft, chip: number, start: number, end: number): void {
   window.end = Math.max(window.end, end);
 }
 
+/** Transfers begin while the block before them is still at work, as its results become readable and its chips have time for them. */
 function addTraffic(draft: Draft, name: string, copies: readonly Copy[], held: Traffic["held"]): void {
   if (copies.length === 0) return;
   const { target, topology } = draft.input;
-  const transfers = scheduleTransfers(target, topology, copies);
-  const start = draft.cycle;
-  draft.traffic.push({ name, start, transfers, held });
+  const { running } = draft;
+  const busy = new Map(running?.chips.map((chip) => [chip, running.blockClass.schedule.state.reservations] as const));
+  const ready = running === undefined ? copies : copies.map((copy) => ({ ...copy, ready: readyIn(running, copy) }));
+  const transfers = scheduleTransfers(target, topology, ready, busy);
+  const start = running?.start ?? draft.cycle;
+  draft.running = undefined;
+  const end = Math.max(draft.cycle, start + transfers.cycles);
+  draft.traffic.push({ name, start, transfers, held, waitCycles: end - draft.cycle });
   for (const [chip, window] of transfers.windows) touch(draft, chip, start + window.start, start + window.end);
-  draft.cycle += transfers.cycles;
+  draft.cycle = end;
+}
+
+/** Cycle of a running block from which the words of a copy may be read. */
+function readyIn({ blockClass, outputs }: Running, { source, words }: Copy): number {
+  const made = outputs.get(source.region);
+  if (made === undefined) return 0;
+  const ready = blockClass.schedule.state.ready[made.storage];
+  let latest = 0;
+  for (let i = 0; i < words; i++) latest = Math.max(latest, ready?.[made.first + source.offset + i] ?? 0);
+  return latest;
+}
+
+/** A block and where it makes the parts of its border tensors. */
+function runningBlock(input: TimelineInput, index: number, start: number): Running | undefined {
+  const block = input.chain.blocks[index];
+  const blockClass = input.compiled.classes[input.compiled.classOf[index] as number];
+  if (block === undefined || blockClass === undefined) return undefined;
+  const instance = correspondence(blockClass.first, block);
+  const outputs = new Map<string, { storage: StorageId; first: number }>();
+  for (const { tensor, home } of blockClass.lowered.outputHomes) {
+    const storage = blockClass.schedule.state.storages[home.storage];
+    for (let part = 0; storage !== undefined && part < partCount(storage); part++) {
+      const region = regionKey(instance.get(tensor) as TensorId, home.type, part);
+      outputs.set(region, { storage: home.storage, first: part * storage.partVectors });
+    }
+  }
+  return { start, chips: input.chipsOf[index] as readonly number[], blockClass, outputs };
 }
 
 /** Copies of border tensors from every chip of a stage to the chip of its rank in the next. */
@@ -175,6 +222,7 @@ export function planTimeline(input: TimelineInput, ordinals: ReadonlyMap<TensorI
     traffic: [],
     windows: Array.from({ length: topology.chips }, () => ({ start: Number.MAX_SAFE_INTEGER, end: 0 })),
     cycle: 0,
+    running: undefined,
   };
   const blockStart: number[] = [];
   const blockEnd: number[] = [];
@@ -183,6 +231,7 @@ export function planTimeline(input: TimelineInput, ordinals: ReadonlyMap<TensorI
     const before = i === 0 ? chips : (chipsOf[i - 1] as readonly number[]);
     if (chips[0] !== before[0]) moveOn(draft, i - 1, before, chips);
     const length = compiled.classes[compiled.classOf[i] as number]?.cycles ?? 0;
+    draft.running = runningBlock(input, i, draft.cycle);
     blockStart.push(draft.cycle);
     blockEnd.push(draft.cycle + length);
     for (const chip of chips) touch(draft, chip, draft.cycle, draft.cycle + length);

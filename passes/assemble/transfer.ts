@@ -6,7 +6,7 @@ import type { LinkConnection, Unit } from "../../ir/machine/program.ts";
 import { linkColumn, linkVectorPeriod } from "../../ir/target/geometry.ts";
 import type { Target } from "../../ir/target/target.ts";
 import { linksBetween, shortestRoute, type Topology } from "../../ir/target/topology.ts";
-import { newReservations } from "../schedule/place.ts";
+import { copiedReservations, newReservations, type Reservations } from "../schedule/place.ts";
 import { mapResources } from "../schedule/resources.ts";
 import type { Location } from "../schedule/state.ts";
 import { type BareInstruction, span } from "../schedule/template.ts";
@@ -129,7 +129,37 @@ function joinLegs(legs: readonly Leg[]): Leg[] {
   return [...joined.values()];
 }
 
-export function scheduleTransfers(target: Target, topology: Topology, copies: readonly Copy[]): Transfers {
+/** Orders of the pieces that are tried; the first is kept unless another one is done earlier. */
+const turns: readonly Turn[] = [
+  (set, sets, sender, senders) => set / sets + sender / senders,
+  (set, sets) => set / sets,
+  () => 0,
+];
+
+/** `busy`: what chips do already, in cycles from the start of the transfers. */
+export function scheduleTransfers(
+  target: Target,
+  topology: Topology,
+  copies: readonly Copy[],
+  busy: ReadonlyMap<number, Reservations> = new Map(),
+): Transfers {
+  const stopovers: Stopover[] = [];
+  const legs = copies.flatMap((copy, i) => legsOf(topology, copy, i, stopovers));
+  const senders = new Set(legs.flatMap(({ from, to }) => to.map((end) => `${from.chip} ${end.chip}`)));
+  const tried = senders.size > 1 ? turns : turns.slice(0, 1);
+  const found = tried.map((turn) => tryTurn(target, topology, copies, busy, legs, turn));
+  const best = found.reduce((a, b) => (b.cycles < a.cycles ? b : a));
+  return { ...best, stopovers };
+}
+
+function tryTurn(
+  target: Target,
+  topology: Topology,
+  copies: readonly Copy[],
+  busy: ReadonlyMap<number, Reservations>,
+  legs: readonly Leg[],
+  turn: Turn,
+): Omit<Transfers, "stopovers"> {
   const map = mapResources(target);
   const bases = new Map<number, number>();
   const reservations = newReservations(0);
@@ -141,18 +171,18 @@ export function scheduleTransfers(target: Target, topology: Topology, copies: re
       const known = bases.get(chip);
       if (known !== undefined) return known;
       const base = reservations.timelines.length;
-      reservations.timelines.push(...newReservations(map.count).timelines);
+      const taken = busy.get(chip);
+      const own = taken === undefined ? newReservations(map.count) : copiedReservations(taken);
+      reservations.timelines.push(...own.timelines);
       bases.set(chip, base);
       return base;
     },
   };
-  const stopovers: Stopover[] = [];
-  const legs = copies.flatMap((copy, i) => legsOf(topology, copy, i, stopovers));
   const depths = Math.max(0, ...legs.map((leg) => leg.depth));
   const done = newProgress(target, topology);
   for (let depth = 1; depth <= depths; depth++) {
     const pieces = legs.filter((leg) => leg.depth === depth).flatMap((leg) => piecesOf(leg, copies[leg.copy] as Copy));
-    for (const piece of takeTurns(pieces)) sendPiece(table, done, piece);
+    for (const piece of takeTurns(pieces, turn)) sendPiece(table, done, piece);
   }
   const drain = drainCycles(target);
   const windows = new Map(
@@ -162,7 +192,6 @@ export function scheduleTransfers(target: Target, topology: Topology, copies: re
     bursts: done.bursts,
     cycles: done.end + drain,
     windows,
-    stopovers,
     vectors: done.vectors,
     busiest: Math.max(0, ...done.linkVectors),
   };
@@ -221,11 +250,14 @@ function piecesOf(leg: Leg, copy: Copy): Piece[] {
   return pieces;
 }
 
+/** Part of its list at which the n-th set of a sender's targets begins. */
+type Turn = (set: number, sets: number, sender: number, senders: number) => number;
+
 /**
  * The pieces of every chip in turn. A slice sends, and is written, for one burst at a time, so the chips start with different slices, and each of
  * them with others for every set of chips that it sends to.
  */
-function takeTurns(pieces: readonly Piece[]): Piece[] {
+function takeTurns(pieces: readonly Piece[], turn: Turn): Piece[] {
   const senders = new Map<number, Map<string, Piece[]>>();
   for (const piece of pieces) {
     const { from, to } = piece.leg;
@@ -238,7 +270,7 @@ function takeTurns(pieces: readonly Piece[]): Piece[] {
   }
   const lists = [...senders.values()].flatMap((sets, sender) =>
     [...sets.values()].map((list, i) => {
-      const first = Math.floor(list.length * ((i / sets.size + sender / senders.size) % 1));
+      const first = Math.floor(list.length * (turn(i, sets.size, sender, senders.size) % 1));
       return [...list.slice(first), ...list.slice(0, first)];
     }),
   );

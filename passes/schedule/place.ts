@@ -35,6 +35,10 @@ export const newReservations = (resources: number): Reservations => ({
   timelines: Array.from({ length: resources }, newTimeline),
 });
 
+export const copiedReservations = ({ timelines }: Reservations): Reservations => ({
+  timelines: timelines.map(({ starts, ends }) => ({ starts: [...starts], ends: [...ends] })),
+});
+
 const searchLimit = 1_000_000;
 
 /** Earliest start >= `from`; undefined if it would be >= `before`. */

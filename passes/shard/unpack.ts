@@ -76,7 +76,10 @@ function constantCut(draft: Draft, id: TensorId, cut: Cut): TensorId | undefined
     }
     return part;
   };
-  draft.tensors[made] = { ...(draft.tensors[made] as GraphTensor), data: { byteLength: outer * step * cut.count, read } };
+  draft.tensors[made] = {
+    ...(draft.tensors[made] as GraphTensor),
+    data: { byteLength: outer * step * cut.count, read },
+  };
   draft.boxes.set(made, { tensor: id, origin: tensor.shape.map((_, d) => (d === cut.dim ? cut.start : 0)) });
   return made;
 }
