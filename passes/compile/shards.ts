@@ -17,6 +17,9 @@ import { unpackProducts } from "../shard/unpack.ts";
 /** Elementwise operations that one pass through the vector unit does, on average. */
 const operationsPerPass = 4;
 
+/** What a stack of shares costs beside its vectors, as crossings of a chip; measured. */
+const stackCrossings = 150;
+
 /** Tensors stand at borders with four bytes an element. */
 const bytesOfElement = 4;
 
@@ -38,7 +41,7 @@ function busiestLink(topology: Topology, ways: number): { load: number; hops: nu
   return { load: Math.max(0, ...load.values()), hops };
 }
 
-export function shardCosts(target: Target, topology: Topology, ways: number): ShardCosts {
+function shardCosts(target: Target, topology: Topology, ways: number): ShardCosts {
   const { load, hops } = busiestLink(topology, ways);
   return {
     isMovable: (shape, dim) => {
@@ -50,11 +53,14 @@ export function shardCosts(target: Target, topology: Topology, ways: number): Sh
       if (mode === undefined) return target.lanes;
       return ((target.mxm.planes / mode.planesPerTile) * mode.tileK * mode.tileN) / mode.vectorPeriod;
     },
-    resultsPerCycle: target.lanes * operationsPerPass,
+    vectorsPerCycle: operationsPerPass,
+    bytesOfElement,
+    // Lane units move a byte plane at a time. A stack of shares stands in few slices, is sent slowly and moved twice: the last resort.
+    moveCycles: bytesOfElement,
+    moveLatency: stackCrossings * columnCount(target),
     vectorsOf: (shape) => {
       const lane = standardLaneDim(shape, target.lanes);
-      const rows = shape.reduce((n, size, d) => n * (d === lane ? Math.ceil(size / target.lanes) : size), 1);
-      return rows * bytesOfElement;
+      return shape.reduce((n, size, d) => n * (d === lane ? Math.ceil(size / target.lanes) : size), 1);
     },
     cyclesPerVector: load * linkVectorPeriod(target),
     // A block ends and another begins: streams run empty twice.

@@ -11,9 +11,13 @@ export interface ShardCosts {
   readonly isMovable: IsMovable;
   /** Multiplications and additions of a matrix product a cycle. */
   readonly productsPerCycle: (precision: string) => number;
-  /** Results of elementwise operations a cycle. */
-  readonly resultsPerCycle: number;
-  /** Vectors that travel for a tensor of a shape. */
+  /** Vectors of results of elementwise operations a cycle. */
+  readonly vectorsPerCycle: number;
+  /** Cycles in which a vector's elements are moved to other lanes, and the least that takes. */
+  readonly moveCycles: number;
+  readonly moveLatency: number;
+  readonly bytesOfElement: number;
+  /** Vectors of a tensor of a shape, of one byte an element. */
   readonly vectorsOf: (shape: readonly number[]) => number;
   /** Cycles until a vector from every rank is at every other one, and the wait for the first of them. */
   readonly cyclesPerVector: number;
@@ -51,15 +55,18 @@ const shapeOf = (graph: Graph, id: TensorId | null | undefined): readonly number
 
 /** Cycles of a node on one rank. */
 export function nodeCycles({ space, costs }: CostModel, node: GraphNode, axis: Axis | undefined): number {
-  const { graph } = space;
-  const out = elementCount(shapeOf(graph, node.outputs[0]));
-  const share = axis === undefined ? 1 : space.ways;
+  const { graph, ways } = space;
+  const held = (id: TensorId | null | undefined, dim: number | null | undefined): readonly number[] => {
+    const shape = shapeOf(graph, id);
+    return dim === null || dim === undefined ? shape : shareShape(shape, dim, ways);
+  };
+  const out = held(node.outputs[0], axis?.out);
   if (node.op === "matmul") {
-    const depth = shapeOf(graph, node.inputs[0]).at(-1) ?? 1;
-    return (out * depth) / costs.productsPerCycle(String(node.attrs.precision)) / share;
+    const depth = held(node.inputs[0], axis?.operands[0]).at(-1) ?? 1;
+    return (elementCount(out) * depth) / costs.productsPerCycle(String(node.attrs.precision));
   }
-  const work = Math.max(out, ...node.inputs.map((id) => elementCount(shapeOf(graph, id))));
-  return (node.op === "gather" ? out : work) / costs.resultsPerCycle / share;
+  const read = node.op === "gather" ? [] : node.inputs.map((id, i) => held(id, axis?.operands[i]));
+  return Math.max(...[out, ...read].map(costs.vectorsOf)) / costs.vectorsPerCycle;
 }
 
 /** Cycles until a tensor held in one way is held in another; undefined where it cannot be. */
@@ -67,30 +74,28 @@ function exchangeCycles({ space, costs }: CostModel, root: TensorId, held: Share
   if (held === wanted) return 0;
   const shape = shapeOf(space.graph, root);
   const { ways } = space;
-  const cycles = costs.vectorsOf(shape) * costs.cyclesPerVector;
+  const vectors = (dim: number): number => costs.vectorsOf(shareShape(shape, dim, ways));
+  const sent = (count: number): number => costs.exchangeLatency + count * costs.bytesOfElement * costs.cyclesPerVector;
+  const adding = (count: number): number => (count * (ways - 1)) / costs.vectorsPerCycle;
   // Shares that cut through vectors are joined in a stack of shares, which must be equal; moving them apart costs work again.
   const straight = (dim: number): number | undefined => {
     if (costs.isMovable(shape, dim)) return 0;
     const stackable =
       (shape[dim] as number) % ways === 0 && costs.isMovable([ways, ...shareShape(shape, dim, ways)], 0);
-    return stackable ? (2 * elementCount(shape)) / costs.resultsPerCycle : undefined;
+    return stackable ? costs.moveLatency + costs.vectorsOf(shape) * ways * costs.moveCycles : undefined;
   };
-  if (held === "partial") {
-    const adding = (elementCount(shape) * (ways - 1)) / costs.resultsPerCycle;
-    if (wanted === "whole") return costs.exchangeLatency + cycles + adding;
-    const extra = typeof wanted === "number" ? straight(wanted) : undefined;
-    return extra === undefined ? undefined : extra + costs.exchangeLatency + cycles / ways + adding / ways;
-  }
-  if (held === "whole") {
-    const extra = typeof wanted === "number" ? straight(wanted) : undefined;
-    return extra === undefined ? undefined : extra + costs.exchangeLatency / 2;
-  }
+  const plus = (extra: number | undefined, cycles: number): number | undefined =>
+    extra === undefined ? undefined : extra + cycles;
   if (wanted === "whole") {
-    const extra = straight(held);
-    return extra === undefined ? undefined : extra + costs.exchangeLatency + cycles / ways;
+    const all = costs.vectorsOf(shape);
+    if (held === "partial") return sent(all) + adding(all);
+    return held === "whole" ? 0 : plus(straight(held), sent(vectors(held)));
   }
-  if (typeof wanted !== "number" || !costs.isMovable(shape, held) || !costs.isMovable(shape, wanted)) return undefined;
-  return costs.exchangeLatency + cycles / ways / ways;
+  if (wanted === "partial") return undefined;
+  if (held === "partial") return plus(straight(wanted), sent(vectors(wanted)) + adding(vectors(wanted)));
+  if (held === "whole") return plus(straight(wanted), costs.exchangeLatency / 2);
+  if (!costs.isMovable(shape, held) || !costs.isMovable(shape, wanted)) return undefined;
+  return sent(vectors(wanted) / ways);
 }
 
 /** Whether the host can take the shares of an output apart: shares that overlap have to be whole vectors. */

@@ -146,11 +146,11 @@ export function solveShards(model: CostModel): ShardPlan {
       changed = tryChanges(search, [...list]) || changed;
       changed = tryChanges(search, idle) || changed;
       const cut = [...list].filter(([node, axis]) => plan.get(node.id) === axis);
-      changed =
-        tryChanges(
-          search,
-          cut.map(([node]) => [node, undefined]),
-        ) || changed;
+      const instead = ([node, axis]: readonly [GraphNode, Axis]): readonly [GraphNode, Axis | undefined] => [
+        node,
+        choices.get(node)?.cutting.find((other) => other !== axis),
+      ];
+      changed = tryChanges(search, cut.map(instead)) || changed;
     }
     for (const node of nodes)
       for (const axis of choices.get(node)?.axes ?? []) changed = tryChanges(search, [[node, axis]]) || changed;
