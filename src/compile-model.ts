@@ -2,6 +2,7 @@
 import { textBytesOf } from "../backends/encode/queues.ts";
 import type { Result } from "../ir/diag/diagnostic.ts";
 import type { Graph } from "../ir/graph/graph.ts";
+import type { TensorValue } from "../ir/graph/values.ts";
 import type { Target, TopologySpec } from "../ir/target/target.ts";
 import { halfTablesOf } from "../passes/assemble/half-tables.ts";
 import {
@@ -21,6 +22,7 @@ import { legalise } from "../passes/legalise/legalise.ts";
 import { openByteSource } from "./io.ts";
 import { openExternalFolder } from "./onnx/external.ts";
 import { type ImportedModel, importModel } from "./onnx/import.ts";
+import { importWithValues } from "./onnx/import-values.ts";
 
 export interface ModelOptions {
   readonly target: Target;
@@ -39,6 +41,8 @@ export interface ModelOptions {
   readonly inFlight?: number;
   /** Weights in external files are not read: a schedule comes out, and a program that computes nothing useful. */
   readonly shapesOnly?: boolean;
+  /** Inputs at hand: they give the shapes, and where a shape or a course depends on small ones, their values. */
+  readonly values?: ReadonlyMap<string, TensorValue>;
   /** Without repetition the whole model is one block. */
   readonly repeats?: boolean;
   readonly onStage?: (name: PassName | "levers") => void;
@@ -56,18 +60,21 @@ export interface CompiledModel extends Compiled {
 /** Imports a model file to the folded graph in ONNX form. */
 export function importFile(
   path: string,
-  options: Pick<ModelOptions, "dims" | "shapes" | "shapesOnly">,
+  options: Pick<ModelOptions, "dims" | "shapes" | "shapesOnly" | "values">,
 ): Result<ImportedModel> {
   const source = openByteSource(path);
   if (!source.ok) return source;
   const folder = openExternalFolder(path);
-  return importModel(source.value, {
-    path,
-    dims: options.dims,
-    shapes: options.shapes,
-    external: folder.open,
-    shapesOnly: options.shapesOnly ?? false,
-  });
+  const { dims, shapes, values, shapesOnly = false } = options;
+  const importOptions = { path, dims, shapes, external: folder.open, shapesOnly };
+  const imported =
+    values === undefined
+      ? importModel(source.value, importOptions)
+      : importWithValues(source.value, values, importOptions);
+  if (imported.ok) return imported;
+  source.value.close();
+  folder.close();
+  return imported;
 }
 
 type Legal = { readonly imported: ImportedModel; readonly core: Graph };

@@ -130,6 +130,10 @@ const allowed: Readonly<Record<string, Row>> = {
     why: "the whole line for a file",
     imports: [...irParts, ...passParts, "backends/encode", "src/io", "src/onnx"],
   },
+  "src/bisect": {
+    why: "the whole line for the tensors of a graph",
+    imports: [...irParts, ...passParts, ...backendParts, "src/compile-model", "src/report"],
+  },
   "src/conformance": { why: "the whole line for a recorded case", imports: conformanceParts },
   "src/conformance-worker": {
     why: "recorded cases in a thread of their own",
@@ -143,7 +147,15 @@ const allowed: Readonly<Record<string, Row>> = {
   },
   "src/commands": {
     why: "what each command does",
-    imports: [...irParts, ...passParts, ...backendParts, ...srcParts, "src/conformance", "src/conformance-run"],
+    imports: [
+      ...irParts,
+      ...passParts,
+      ...backendParts,
+      ...srcParts,
+      "src/bisect",
+      "src/conformance",
+      "src/conformance-run",
+    ],
     packages: ["commander", "node:crypto", "node:path", "onnxruntime-node"],
   },
   "src/cli": { why: "the process", imports: ["ir/diag", "src/commands", "src/io", "src/render"] },

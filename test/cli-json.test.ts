@@ -102,6 +102,13 @@ describe("documents", () => {
     expect(again.outputs).toMatchObject([{ maxAbs: 0, maxUlp: 0, cosine: 1, argmaxAgreement: 1 }]);
   });
 
+  test("bisect: the first tensor beyond a tolerance that half precision cannot hold", async () => {
+    const words = ["--data-set", recorded, "--tolerance", "1e-6", "--output-dir", scratch.path("bisect")];
+    const found = await documentOf("bisect", 5, "bisect", adder, ...words);
+    expect(found.first).toMatchObject({ exposed: true, nodes: [{ index: expect.any(Number) }] });
+    expect(readdirSync(scratch.path("bisect"))).toEqual(["model.onnx", "test_data_set_0"]);
+  });
+
   test("run MODEL: fp32, inputs from text, one output to a file, against onnxruntime", async () => {
     const ids = "input_ids=1x12xi64=1,2,3,10,4,5,6,11,0,0,0,0";
     const file = scratch.path("logits.npy");

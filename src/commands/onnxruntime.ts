@@ -33,6 +33,8 @@ const runtimeTypes: readonly DType[] = [
   "bool",
 ];
 
+export const isRuntimeType = (dtype: DType): boolean => runtimeTypes.includes(dtype);
+
 const problem = (message: string): Result<never> => fail(diagnostic("LPU2003", `onnxruntime: ${message}`));
 
 /** Bytes of a typed array. */

@@ -99,6 +99,15 @@ export const optionRows = {
   },
   outputDir: { flags: "--output-dir <dir>", summary: "write every output, as NAME.npy and output_I.pb" },
   against: { flags: "--against <dir|ort>", summary: "compare with recorded outputs, or with onnxruntime" },
+  reference: {
+    flags: "--against <what>",
+    summary: "what tensors are compared with: the meaning of the operators, or onnxruntime (default graph)",
+    values: ["graph", "ort"],
+  },
+  reproductionDir: {
+    flags: "--output-dir <dir>",
+    summary: "folder for the smallest model that shows it, with inputs (default: the model's name with .bisect)",
+  },
   tolerance: {
     flags: "--tolerance <x>",
     summary:
@@ -213,6 +222,17 @@ export const compilingMany = compiling.filter(
       "stopAfter",
     ].includes(name),
 );
+
+/** What decides the numbers a model computes, and nothing else. */
+export const compilingPart = [
+  "target",
+  "chips",
+  "topology",
+  "dim",
+  "shape",
+  "precision",
+  "allowNarrowing",
+] as const satisfies readonly OptionName[];
 
 /** The name commander stores an option under: its long flag in camel case. */
 export function attributeOf(row: OptionRow): string {

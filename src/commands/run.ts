@@ -1,22 +1,20 @@
 // `lpuc run`: executes a program, or a model compiled on the spot, in the interpreter; writes and compares its outputs.
 
 import { describeFault } from "../../backends/interp/fault.ts";
-import type { HostTensor } from "../../backends/interp/host.ts";
 import { interpret } from "../../backends/interp/interpret.ts";
 import { interpretOverlapped } from "../../backends/interp/overlap.ts";
 import { diagnostic } from "../../ir/diag/codes.ts";
 import { type Diagnostic, fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
-import { didYouMean } from "../../ir/diag/suggest.ts";
 import type { Program } from "../../ir/machine/program.ts";
 import { compileModel, type ModelMade } from "../compile-model.ts";
 import { openByteSource } from "../io.ts";
-import { readModel } from "../onnx/reader.ts";
 import { type Comparison, compareTensors, isNear, shapeAndType } from "../report/compare.ts";
 import { type ProgramReport, programReport } from "../report/program-report.ts";
 import { certificateLines } from "../report/program-text.ts";
 import { columns, grouped, short } from "../report/table.ts";
 import { assertionsOf, failedAssertions } from "./asserts.ts";
 import { timesTable } from "./compile.ts";
+import { givenInputs, modelInputs, type Tensors, toleranceOf, unknownInputs, valuesOf } from "./given-inputs.ts";
 import { modelOptions } from "./model-options.ts";
 import { runOnnxruntime } from "./onnxruntime.ts";
 import { observerOf } from "./pipeline-options.ts";
@@ -36,16 +34,7 @@ import {
   warn,
   wholeOption,
 } from "./session.ts";
-import {
-  inputOptions,
-  outputOptions,
-  recordedOutputs,
-  recordedTensors,
-  writeOutputs,
-  writeTensorAt,
-} from "./tensors.ts";
-
-type Tensors = ReadonlyMap<string, HostTensor>;
+import { outputOptions, recordedOutputs, writeOutputs, writeTensorAt } from "./tensors.ts";
 
 const compileOnly = [
   "target",
@@ -72,29 +61,7 @@ function isProgramFile(path: string): Result<boolean> {
   return ok(head[0] === 0x89 && head[1] === 0x4c && head[2] === 0x50 && head[3] === 0x55);
 }
 
-/** Names of the inputs a model wants, in its order. */
-function modelInputs(path: string): Result<readonly string[]> {
-  const source = openByteSource(path);
-  if (!source.ok) return source;
-  const read = readModel(source.value, path);
-  source.value.close();
-  if (!read.ok) return read;
-  const { inputs, initializers } = read.value.model.graph;
-  const stored = new Set(initializers.map(({ name }) => name));
-  return ok(inputs.map(({ name }) => name).filter((name) => !stored.has(name)));
-}
-
-function givenInputs(session: Session, names: readonly string[]): Result<Tensors> {
-  const folder = optionValue(session, "dataSet");
-  const recorded: Result<Tensors> = folder === undefined ? ok(new Map()) : recordedTensors(folder, "input", names);
-  const listed = inputOptions(optionValues(session, "input"));
-  if (!recorded.ok || !listed.ok) {
-    return { ok: false, diagnostics: [recorded, listed].flatMap((part) => (part.ok ? [] : part.diagnostics)) };
-  }
-  return ok(new Map([...recorded.value, ...listed.value]));
-}
-
-/** The model compiled; symbolic dimensions take the sizes of the inputs given. */
+/** The model compiled; symbolic dimensions take the sizes of the inputs given, shapes that depend on inputs their values. */
 function compiledProgram(session: Session, path: string, inputs: Tensors): Result<Program> {
   const options = modelOptions(session);
   if (isSet(session, "shapesOnly")) return fail(badOption("shapesOnly", "a program without weights cannot be run"));
@@ -108,8 +75,7 @@ function compiledProgram(session: Session, path: string, inputs: Tensors): Resul
   }
   const { onMade, ...settings } = observer.value.options;
   const follow = (made: ModelMade): boolean => onMade?.(made) !== false || made.pass === "assemble";
-  const shapes = new Map([...[...inputs].map(([name, { shape }]) => [name, shape] as const), ...options.value.shapes]);
-  const compiled = compileModel(path, { ...options.value, ...settings, onMade: follow, shapes });
+  const compiled = compileModel(path, { ...options.value, ...settings, onMade: follow, values: valuesOf(inputs) });
   endStage(session);
   if (observer.value.problems.length > 0) return { ok: false, diagnostics: observer.value.problems };
   if (!compiled.ok) return compiled;
@@ -128,10 +94,10 @@ function openedProgram(session: Session, path: string): Result<Program> {
 /** What is wrong with the inputs, by the program's bindings. */
 function inputProblems(program: Program, inputs: Tensors): readonly Diagnostic[] {
   const wanted = program.bindings.filter(({ kind }) => kind === "input");
-  const names = wanted.map(({ name }) => name);
-  const unknown = [...inputs.keys()]
-    .filter((name) => !names.includes(name))
-    .map((name) => diagnostic("LPU0004", `there is no input '${name}'`, { help: didYouMean(name, names) }));
+  const unknown = unknownInputs(
+    wanted.map(({ name }) => name),
+    inputs,
+  );
   const wrong = wanted.flatMap((binding) => {
     const tensor = inputs.get(binding.name);
     const expected = shapeAndType(binding);
@@ -168,15 +134,6 @@ async function references(
   if (against !== "ort") return recordedOutputs(against, names);
   if (isProgram) return fail(badOption("against", "onnxruntime needs the model; a program does not hold it"));
   return runOnnxruntime(path, inputs);
-}
-
-function toleranceOf(session: Session, program: Program): Result<number> {
-  const text = optionValue(session, "tolerance");
-  if (text === undefined) return ok(program.precision === "fp32" ? 1e-4 : 2e-2);
-  const value = Number(text);
-  return text.trim() !== "" && value >= 0 && Number.isFinite(value)
-    ? ok(value)
-    : fail(badOption("tolerance", `'${text}' is not a number from 0 on`));
 }
 
 /** JSON has no infinity: the largest number stands for it. */
@@ -290,7 +247,7 @@ function preparation(session: Session, program: Program, inputs: Tensors): Resul
   const problems = [...inputProblems(program, inputs)];
   const wanted = outputOptions(optionValues(session, "outputFile"), names);
   if (!wanted.ok) problems.push(...wanted.diagnostics);
-  const tolerance = toleranceOf(session, program);
+  const tolerance = toleranceOf(session, program.precision);
   if (!tolerance.ok) problems.push(...tolerance.diagnostics);
   if (problems.length > 0 || !tolerance.ok) return { ok: false, diagnostics: problems };
   return ok({ tolerance: tolerance.value });
@@ -311,6 +268,8 @@ export async function runCommand(session: Session): Promise<Result<Outcome>> {
   if (!names.ok) return names;
   const inputs = givenInputs(session, names.value);
   if (!inputs.ok) return inputs;
+  const unknown = unknownInputs(names.value, inputs.value);
+  if (unknown.length > 0) return fail(...unknown);
   const compiled = opened ?? compiledProgram(session, path, inputs.value);
   if (!compiled.ok) return compiled;
   return execute(session, path, kind.value, compiled.value, inputs.value, assertions.value);

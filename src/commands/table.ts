@@ -1,13 +1,14 @@
 // The commands as one table: the command line, its help and the refusal of what is not there yet derive from the rows.
 import type { Result } from "../../ir/diag/diagnostic.ts";
 import { asmCommand, disasmCommand } from "./assembler.ts";
+import { bisectCommand } from "./bisect.ts";
 import { checkCommand } from "./check.ts";
 import { compileCommand } from "./compile.ts";
 import { conformanceCommand } from "./conformance.ts";
 import { explainCommand } from "./explain.ts";
 import { inspectCommand } from "./inspect.ts";
 import { opsCommand } from "./ops.ts";
-import { compiling, compilingMany, type OptionName } from "./options.ts";
+import { compiling, compilingMany, compilingPart, type OptionName } from "./options.ts";
 import { allocCommand, ofModels, partitionCommand, routeCommand } from "./passes-alone.ts";
 import { runCommand } from "./run.ts";
 import { scheduleCommand } from "./schedule.ts";
@@ -38,6 +39,13 @@ export const commandRows: readonly CommandRow[] = [
     summary: "execute a program in the interpreter, cycle by cycle",
     options: ["input", "dataSet", "outputFile", "outputDir", "against", "tolerance", "interpreter", ...compiling],
     run: runCommand,
+  },
+  {
+    name: "bisect",
+    operands: "<model.onnx>",
+    summary: "find the first tensor that leaves its reference, and the smallest model that shows it",
+    options: ["input", "dataSet", "reference", "tolerance", "reproductionDir", ...compilingPart],
+    run: bisectCommand,
   },
   {
     name: "verify",
@@ -127,4 +135,4 @@ export const commandRows: readonly CommandRow[] = [
 ];
 
 /** In the interface, but not implemented in this version. */
-export const laterCommands: readonly string[] = ["generate", "diff", "compare", "explore", "bisect"];
+export const laterCommands: readonly string[] = ["generate", "diff", "compare", "explore"];
