@@ -9,9 +9,10 @@ import { parseArgs } from "node:util";
 import { writeFileAtomic } from "../src/io.ts";
 import { lineBenches } from "./line.ts";
 import type { Bench, Figure, Skipped } from "./measure.ts";
+import { partitionBenches } from "./partition.ts";
 import { passBenches } from "./passes.ts";
 
-const benches: readonly Bench[] = [...lineBenches, ...passBenches];
+const benches: readonly Bench[] = [...lineBenches, ...passBenches, ...partitionBenches];
 /** A bench that takes longer has failed. */
 const timeoutSeconds = 900;
 

@@ -4,47 +4,11 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { linkVectorPeriod } from "../ir/target/geometry.ts";
 import { buildTopology } from "../ir/target/topology.ts";
-import type { DagEdge, DagNode, DagProblem } from "../passes/partition/dag-problem.ts";
-import { solveDag } from "../passes/partition/dag-solve.ts";
-import type { ChainLayer, ChainProblem } from "../passes/partition/problem.ts";
-import { solveChain } from "../passes/partition/solve.ts";
 import type { RouteProblem } from "../passes/route/problem.ts";
 import { solveRoute } from "../passes/route/solve.ts";
 import { runRoute } from "../src/formats/route.ts";
-import { type Bench, BenchFailure, type Figure, publicData, targetNamed, timed } from "./measure.ts";
-
-/** The same numbers each time. */
-function numbersFrom(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
-    return (state >>> 8) % below;
-  };
-}
-
-type Growth = { readonly sizes: readonly number[]; readonly run: (size: number) => Readonly<Record<string, number>> };
-
-/** Seconds of the largest size; in the details those of the others and the exponent of the growth between the smallest and the largest. */
-function growthFigure({ sizes, run }: Growth): Figure {
-  const points = sizes.map((size) => {
-    const before = process.cpuUsage();
-    const { value, seconds } = timed(() => run(size));
-    const { user, system } = process.cpuUsage(before);
-    return { size, value, seconds, processorSeconds: (user + system) / 1e6 };
-  });
-  const [first, last] = [points[0], points.at(-1)];
-  if (first === undefined || last === undefined) throw new BenchFailure("there are no sizes");
-  const exponent =
-    Math.log(last.processorSeconds / first.processorSeconds) / Math.log(Math.max(2, last.size / first.size));
-  const details: Record<string, number> = {
-    size: last.size,
-    processorSeconds: last.processorSeconds,
-    exponent,
-    ...last.value,
-  };
-  for (const { size, seconds } of points) details[`secondsAt${size}`] = seconds;
-  return { value: last.seconds, unit: "s", details };
-}
+import { growthFigure, numbersFrom } from "./growth.ts";
+import { type Bench, BenchFailure, publicData, targetNamed } from "./measure.ts";
 
 /** Random pairs of a system of 72 nodes of 8 chips, one link between any two nodes. */
 function dragonflyTransfers(count: number): RouteProblem {
@@ -155,99 +119,4 @@ const recordedCollectives: Bench = {
   },
 };
 
-/** Layers of a few parallel branches, each reading from one or two before. */
-function layeredDag(count: number): DagProblem {
-  const draw = numbersFrom(7);
-  const edges: DagEdge[] = [];
-  const nodes = Array.from({ length: count }, (_, i): DagNode => {
-    for (let input = 0; input < 1 + draw(2) && i > 0; input++)
-      edges.push({ source: Math.max(0, i - 1 - draw(6)), target: i });
-    return {
-      name: `n${i}`,
-      acceleratorTime: 1 + draw(100),
-      cpuTime: 1e6,
-      cpuOnly: false,
-      sizeBytes: 1 + draw(1000),
-      sendTime: draw(10),
-      colour: undefined,
-      isBackward: false,
-    };
-  });
-  const unique = new Map(edges.map((edge) => [`${edge.source}>${edge.target}`, edge]));
-  const bytes = nodes.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  return {
-    nodes,
-    edges: [...unique.values()],
-    accelerators: 64,
-    cpus: 0,
-    capacityBytes: Math.ceil((bytes / 64) * 1.5),
-  };
-}
-
-const partitionDag: Bench = {
-  name: "partition-dag",
-  title: "partition a DAG of 10,000 operators over 64 chips",
-  limit: { rule: "at most", value: 10 },
-  files: {},
-  measure: () =>
-    growthFigure({
-      sizes: [2500, 5000, 10_000],
-      run: (count) => {
-        const solution = solveDag(layeredDag(count));
-        if (solution.kind !== "solution") throw new BenchFailure("no placement was found");
-        return {
-          maxLoad: solution.maxLoad,
-          lowerBound: solution.lowerBound,
-          gap: solution.maxLoad / solution.lowerBound - 1,
-        };
-      },
-    }),
-};
-
-function tensorParallelChain(chips: number): ChainProblem {
-  const degrees = [1, 2, 4, 8];
-  const layers = Array.from({ length: 120 }, (_, i): ChainLayer => {
-    const cycles = 40_000 + (i % 7) * 900;
-    const costs = degrees.map((degree) => ({
-      computeCycles: Math.ceil(cycles / degree),
-      collectiveCycles: degree === 1 ? 0 : 700 + 300 * degree,
-      weightBytes: Math.ceil(400e6 / degree),
-      stateBytes: Math.ceil(8e6 / degree),
-      activationBytes: 4e6,
-      receiveBusyCycles: 3000,
-      sendBusyCycles: 3000,
-      sendLatencyCycles: 3650,
-    }));
-    return { name: `layer ${i}`, boundaryBytes: 1e6, costs };
-  });
-  return { layers, degrees, chips, capacityBytes: 230e6, transfer: "overlapped", cutAfter: [], pins: [] };
-}
-
-const partitionChain: Bench = {
-  name: "partition-chain",
-  title: "partition 120 layers over 576 chips with tensor parallelism",
-  limit: { rule: "at most", value: 5 },
-  files: {},
-  measure: () =>
-    growthFigure({
-      sizes: [288, 576],
-      run: (chips) => {
-        const solution = solveChain(tensorParallelChain(chips));
-        if (solution.kind !== "solution") throw new BenchFailure(`${solution.chipsNeeded} chips are needed`);
-        return {
-          intervalCycles: solution.intervalCycles,
-          latencyCycles: solution.latencyCycles,
-          chips: solution.chipsUsed,
-        };
-      },
-    }),
-};
-
-export const passBenches: readonly Bench[] = [
-  dragonfly,
-  dragonflyMemory,
-  allReduce,
-  recordedCollectives,
-  partitionDag,
-  partitionChain,
-];
+export const passBenches: readonly Bench[] = [dragonfly, dragonflyMemory, allReduce, recordedCollectives];

@@ -25,9 +25,12 @@ type Table = {
   slots: Int32Array;
 };
 
+/** Items that could be added, summed over all ideals: in a wide graph these are many more than the ideals. */
+const MOST_ADDABLE = 20_000_000;
+
 /**
  * All ideals, or with `near` only those in which no item is `near.width` or more places ahead, in the order `near.order`,
- * of the first item that is missing; width 1 leaves the prefixes of that order. Undefined if there are more than `limit`.
+ * of the first item that is missing; width 1 leaves the prefixes of that order. Undefined if there are more than `limit`, or too much to be added to them.
  */
 export function enumerateIdeals(
   model: Model,
@@ -44,6 +47,7 @@ export function enumerateIdeals(
   const stepTarget: number[] = [];
   const stepStart: number[] = [0];
   const addable: (readonly number[])[] = [minimalItems(model)];
+  let entries = 0;
   for (let ideal = 0; ideal < table.count; ideal++) {
     const items = addable[ideal] ?? [];
     addable[ideal] = [];
@@ -57,6 +61,8 @@ export function enumerateIdeals(
       stepTarget.push(target);
       if (target !== known) continue;
       addable[target] = addableAfter(model, table, target, items, item);
+      entries += items.length;
+      if (entries > MOST_ADDABLE) return undefined;
       if (near !== undefined) firstMissing[target] = missingFrom(table, target, near.order, firstMissing[ideal] ?? 0);
     }
     stepStart.push(stepItem.length);

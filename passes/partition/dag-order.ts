@@ -14,12 +14,39 @@ export function candidateOrders(model: Model): readonly (readonly number[])[] {
 }
 
 function byIndex(model: Model): readonly number[] {
-  const lowest = model.nodes.map((nodes) => Math.min(...nodes.slice(0, 1000)));
-  return schedule(model, (ready) => {
-    let best = 0;
-    for (let r = 1; r < ready.length; r++) if ((lowest[ready[r] ?? 0] ?? 0) < (lowest[ready[best] ?? 0] ?? 0)) best = r;
-    return best;
-  });
+  const lowest = model.nodes.map((nodes) =>
+    nodes.reduce((least, node) => Math.min(least, node), Number.MAX_SAFE_INTEGER),
+  );
+  const waitsFor = Int32Array.from({ length: model.count }, (_, item) => row(model.predecessors, item).length);
+  const heap: number[] = [];
+  const isBefore = (a: number, b: number): boolean => (lowest[heap[a] ?? 0] ?? 0) < (lowest[heap[b] ?? 0] ?? 0);
+  const swap = (a: number, b: number): void => {
+    [heap[a], heap[b]] = [heap[b] ?? 0, heap[a] ?? 0];
+  };
+  const push = (item: number): void => {
+    heap.push(item);
+    for (let at = heap.length - 1; at > 0 && isBefore(at, (at - 1) >> 1); at = (at - 1) >> 1) swap(at, (at - 1) >> 1);
+  };
+  for (let item = 0; item < model.count; item++) if (waitsFor[item] === 0) push(item);
+  const order: number[] = [];
+  while (heap.length > 0) {
+    swap(0, heap.length - 1);
+    const item = heap.pop() ?? 0;
+    for (let at = 0; ; ) {
+      const [left, right] = [2 * at + 1, 2 * at + 2];
+      const child = right < heap.length && isBefore(right, left) ? right : left;
+      if (child >= heap.length || !isBefore(child, at)) break;
+      swap(at, child);
+      at = child;
+    }
+    order.push(item);
+    for (const next of row(model.successors, item)) {
+      const left = (waitsFor[next] ?? 0) - 1;
+      waitsFor[next] = left;
+      if (left === 0) push(next);
+    }
+  }
+  return order;
 }
 
 /** What became ready last comes first. */

@@ -19,7 +19,7 @@ export type DagOptions = {
 /** Enough to prove graphs with tens of thousands of ideals. */
 const DEFAULT_BUDGET = 80_000_000;
 /** Part of it for the orders, and again part of it for the searches where the ideals cannot all be visited. */
-const QUICK_SHARE = 0.1;
+const QUICK_SHARE = 0.2;
 /** Part of that for each order, and for each kind of search. */
 const EACH_SHARE = 0.2;
 const SEARCH_SHARE = 0.7;
