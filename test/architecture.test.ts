@@ -106,7 +106,7 @@ const allowed: Readonly<Record<string, Row>> = {
     why: "interchange formats of tensors and of the passes alone",
     imports: [...irParts, "passes/alloc", "passes/partition", "passes/route", "backends/interp"],
   },
-  "src/report": { why: "figures and texts from programs", imports: [...irParts, "backends/encode", "backends/interp"] },
+  "src/report": { why: "figures and texts from programs", imports: [...irParts, ...backendParts] },
   "src/pipeline": { why: "pipelines as text", imports: ["ir/diag", "passes/compile"] },
   "src/dump": {
     why: "what each pass made, as text",

@@ -1,6 +1,7 @@
 // `lpuc inspect`: what is in a program, as tables for people.
 import { ok, type Result } from "../../ir/diag/diagnostic.ts";
 import type { Program } from "../../ir/machine/program.ts";
+import { criticalPath } from "../report/critical-path.ts";
 import { kernelSpans } from "../report/layers.ts";
 import { type ProgramReport, programReport } from "../report/program-report.ts";
 import { linkTable, programLines, sramTable, stageTable } from "../report/program-text.ts";
@@ -32,6 +33,22 @@ function layerTable(program: Program): string {
   return columns(["first cycle", "last cycle", "chip", "bursts", "issues", "kernel", "nodes"], rows, [0, 1, 2, 3, 4]);
 }
 
+function pathTable(program: Program): string {
+  const path = criticalPath(program);
+  const rows = path.map((stretch) => [
+    grouped(stretch.fromCycle),
+    grouped(stretch.untilCycle),
+    grouped(stretch.waitCycles),
+    `${stretch.chip}`,
+    stretch.kernel,
+    stretch.nodes.join(" "),
+  ]);
+  const waits = path.reduce((sum, { waitCycles }) => sum + waitCycles, 0);
+  const total = (path.at(-1)?.untilCycle ?? 0) - (path[0]?.fromCycle ?? 0);
+  const table = columns(["from", "until", "waits", "chip", "kernel", "nodes"], rows, [0, 1, 2, 3]);
+  return `${table}\n\n${grouped(total)} cycles, in ${grouped(waits)} of them the data was there and waited`;
+}
+
 const sections: Readonly<Record<string, Section>> = {
   program: {
     json: (program, report) => ({
@@ -44,6 +61,7 @@ const sections: Readonly<Record<string, Section>> = {
   sram: { json: (_, report) => report.sram, text: (_, report) => sramTable(report) },
   links: { json: (_, report) => report.links, text: (_, report) => linkTable(report) },
   layers: { json: kernelSpans, text: layerTable },
+  "critical-path": { json: criticalPath, text: pathTable },
 };
 
 /** Shown without --section: all that fits one screen. */

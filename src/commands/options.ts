@@ -136,7 +136,6 @@ export const optionRows = {
     flags: "--section <name>",
     summary: "only this part",
     values: ["program", "stages", "sram", "links", "layers", "critical-path"],
-    refused: { allBut: ["program", "stages", "sram", "links", "layers"], why: "the critical path is not traced" },
   },
   chip: { flags: "--chip <c>", summary: "only this chip" },
   unit: { flags: "--unit <u>", summary: "only this unit, or units whose name starts so: MEM.W12.R, MEM.W, VXM" },
