@@ -103,7 +103,7 @@ interface Written {
 }
 
 /** The model of a case. Outputs carry no type: both sides infer it. */
-function modelOf({ name, nodes, opset }: OpCase): Written {
+export function modelOf({ name, nodes, opset }: OpCase): Written {
   const inputs = new Map<string, HostTensor>();
   const initializer: object[] = [];
   const use = (operand: Operand): string => {

@@ -1,7 +1,7 @@
 // An ONNX-form graph while it is built: every node is checked by the operator table, folds to constants where its inputs are constant and
 // the result is not huge, and is shared with an equal node. Knows no file format.
 import { invariant } from "../../ir/diag/diagnostic.ts";
-import { byteLengthOf, type DType } from "../../ir/dtype.ts";
+import { byteLengthOf, type DType, dtypes } from "../../ir/dtype.ts";
 import type { Attrs } from "../../ir/graph/attr.ts";
 import {
   type ConstData,
@@ -139,6 +139,14 @@ function spend(draft: OnnxDraft, work: number): boolean {
 
 const areSmall = (outputs: readonly TensorType[]): boolean => outputs.every((type) => byteCount(type) <= EAGER_BYTES);
 
+/** Weights of at most 8 bits: products take them as they are, so whether they become floats is decided there. */
+function staysInBytes(draft: OnnxDraft, call: Call): boolean {
+  const [x] = call.inputs;
+  if (!call.op.endsWith("DequantizeLinear") || x === null || x === undefined) return false;
+  const { bits, kind } = dtypes[draftTensor(draft, x).dtype];
+  return bits <= 8 && kind !== "float";
+}
+
 /** The work of folding a call; undefined where it is not constant, makes too much of too little, or takes too long. */
 function foldingWork(draft: OnnxDraft, call: Call, outputs: readonly TensorType[]): number | undefined {
   if (!draft.folding) return undefined;
@@ -150,6 +158,7 @@ function foldingWork(draft: OnnxDraft, call: Call, outputs: readonly TensorType[
     inputBytes += data.byteLength;
     work += workToRead(draft, id);
   }
+  if (staysInBytes(draft, call)) return undefined;
   const outputBytes = outputs.reduce((sum, type) => sum + byteCount(type), 0);
   const most = Math.max(GROWTH_BYTES, 8 * Math.min(inputBytes, draft.spent.storedBytes));
   if (outputBytes > most) return undefined;

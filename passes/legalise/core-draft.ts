@@ -33,6 +33,15 @@ export interface Meaning {
   readonly of: TensorId;
 }
 
+/** What a float tensor stands for that was dequantised: scale * (bytes - zero). Scale and zero have its rank, with size 1 where they are shared. */
+export interface QuantisedForm {
+  /** int8, less the offset of the quantised type; made when asked for. */
+  readonly bytes: () => TensorId;
+  readonly scale: TensorId;
+  /** int32, less the same offset. */
+  readonly zero: TensorId | undefined;
+}
+
 /** Bounds of all numbers of a tensor. */
 export interface Interval {
   readonly low: number;
@@ -47,6 +56,7 @@ export interface CoreDraft {
   readonly memo: Map<string, TensorId>;
   readonly values: Map<TensorId, TensorValue>;
   readonly meanings: Map<TensorId, Meaning>;
+  readonly quantised: Map<TensorId, QuantisedForm>;
   readonly ranges: Map<TensorId, Interval>;
   readonly site: { origins: readonly NodeOrigin[]; label: string };
 }
@@ -63,6 +73,7 @@ export function createCoreDraft(precision: Precision): CoreDraft {
     memo: new Map(),
     values: new Map(),
     meanings: new Map(),
+    quantised: new Map(),
     ranges: new Map(),
     site: { origins: [], label: "value" },
   };

@@ -7,6 +7,7 @@ import { isOnnxOp, type OnnxOp, onnxOps } from "../../ir/graph/onnx-ops.ts";
 import { type TensorValue, valueFromBytes } from "../../ir/graph/values.ts";
 import { canonicalOrder } from "../fold/order.ts";
 import { addInput, type CoreDraft, createCoreDraft, type Precision } from "./core-draft.ts";
+import { carryForm } from "./lower-qdq.ts";
 import { lowerings } from "./lowerings.ts";
 import { asBytes, byteConstant, wideElement, wordConstant, wordTypeOf } from "./operands.ts";
 import { isRefusal, type Lowered, type Site } from "./site.ts";
@@ -139,9 +140,11 @@ function lowerNode(l: Legaliser, node: GraphNode): void {
   l.draft.site.origins = node.origins;
   const [first] = node.outputs;
   l.draft.site.label = first === null || first === undefined ? op : tensorAt(l.graph, first).name;
-  const lowered = lowering(l.draft, siteOf(l, node, op));
+  const site = siteOf(l, node, op);
+  const lowered = lowering(l.draft, site);
   if (isRefusal(lowered)) reportNode(l, node, "LPU2008", lowered.refusal);
   else record(l, node, lowered);
+  if (typeof lowered === "number") carryForm(l.draft, site, lowered);
 }
 
 /** float64 values that the machine would have to compute. */

@@ -50,7 +50,7 @@ function integerMatmul(d: CoreDraft, a: TensorId, b: TensorId, shape: readonly n
   return reshape(d, reduce(d, "reduceSum", mul(d, column, row), [rank - 1]), shape);
 }
 
-function matmulOf(d: CoreDraft, site: Site): TensorId {
+export function matmulOf(d: CoreDraft, site: Site): TensorId {
   const [a, b] = [site.input(0), site.input(1)];
   const { shape } = outputType(site);
   return isFloat(d, a) ? matmulAnyRank(d, a, b, shape) : integerMatmul(d, a, b, shape);
@@ -61,11 +61,15 @@ const factor = (d: CoreDraft, x: TensorId, value: number): TensorId => {
   return isFloat(d, x) ? mul(d, x, float(d, value)) : toInt(d, mul(d, toFloat(d, x), float(d, value)), "trunc");
 };
 
-function gemm(d: CoreDraft, site: Site): TensorId {
+export function gemm(d: CoreDraft, site: Site): TensorId {
   const a = numberOf(site.attrs, "transA") === 1 ? swapLast(d, site.input(0)) : site.input(0);
   const b = numberOf(site.attrs, "transB") === 1 ? swapLast(d, site.input(1)) : site.input(1);
   const { shape } = outputType(site);
-  const whole = isFloat(d, a) ? matmul(d, a, b) : integerMatmul(d, a, b, shape);
+  return afterGemm(d, site, isFloat(d, a) ? matmul(d, a, b) : integerMatmul(d, a, b, shape));
+}
+
+/** What Gemm does with the product: factors and the third operand. */
+export function afterGemm(d: CoreDraft, site: Site, whole: TensorId): TensorId {
   const scaled = factor(d, whole, numberOf(site.attrs, "alpha"));
   const beta = numberOf(site.attrs, "beta");
   return hasInput(site, 2) && beta !== 0 ? add(d, scaled, factor(d, site.input(2), beta)) : scaled;

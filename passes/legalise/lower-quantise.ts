@@ -1,11 +1,14 @@
 // Quantised operators: linear quantise and dequantise by scalar arithmetic; products of bytes as exact integer products with the zero points'
 // shares subtracted. Weights of few bits stay bytes until the product asks for floats.
+import { invariant } from "../../ir/diag/diagnostic.ts";
 import { type DType, dtypes } from "../../ir/dtype.ts";
 import { numberOf } from "../../ir/graph/attr.ts";
 import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
-import { valueFromNumbers } from "../../ir/graph/values.ts";
+import { evaluateOp } from "../../ir/graph/infer.ts";
+import type { OnnxOp } from "../../ir/graph/onnx-ops.ts";
+import { bytesOf, numbersOf, valueFromNumbers } from "../../ir/graph/values.ts";
 import { add, eq, fromInt8, max, min, mul, reduce, select, sub, toFloat, toInt } from "./arith.ts";
-import { type CoreDraft, constant, float, int, isFloat, shapeOf, uniform } from "./core-draft.ts";
+import { type CoreDraft, constant, float, int, isFloat, lazyConstant, shapeOf, uniform } from "./core-draft.ts";
 import { divide, exactQuotient } from "./divide.ts";
 import { clamp } from "./functions.ts";
 import { castTo } from "./lower-cast.ts";
@@ -86,16 +89,41 @@ export function shiftedZero(d: CoreDraft, zero: TensorId | undefined, offset: nu
   return zero === undefined ? int(d, -offset) : sub(d, zero, int(d, offset));
 }
 
+/** What may take bytes as they are, at once or behind views. */
+const takesBytes: ReadonlySet<OnnxOp> = new Set(["MatMul", "Gemm", "Transpose", "Reshape"]);
+
+/** A constant that nothing takes as bytes: its numbers. */
+function dequantisedConstant(d: CoreDraft, site: Site): TensorId | undefined {
+  if ([...site.readers].every((op) => takesBytes.has(op))) return undefined;
+  const given = [0, 1, 2].map((index) => (hasInput(site, index) ? site.constant(index) : null));
+  if (given.some((value) => value === undefined)) return undefined;
+  const { shape } = outputType(site);
+  const read = (): Uint8Array => {
+    const inputs = given.map((value) => value ?? null);
+    const made = evaluateOp("DequantizeLinear", inputs, site.attrs, 1);
+    invariant(made.ok && made.outputs[0] !== undefined, "DequantizeLinear was accepted and cannot be evaluated");
+    return bytesOf(valueFromNumbers("float32", shape, numbersOf(made.outputs[0])));
+  };
+  return lazyConstant(d, "float32", shape, d.site.label, { byteLength: 4 * elementCount(shape), read });
+}
+
 function dequantise(d: CoreDraft, site: Site): Lowered {
-  const floats = isFloatType(typeAt(site, 0).dtype);
+  const { dtype } = typeAt(site, 0);
+  const known = standsAsBytes(site, 0) ? dequantisedConstant(d, site) : undefined;
+  if (known !== undefined) return known;
+  const floats = isFloatType(dtype);
   const bytes = !floats && standsAsBytes(site, 0);
   const x = bytes ? fromInt8(d, site.bytes(0)) : site.input(0);
   const shape = shapeOf(d, x);
   const scale = spreadParameter(d, site.input(1), shape, site);
   if (floats) return mul(d, x, scale);
   const given = hasInput(site, 2) ? spreadParameter(d, site.input(2), shape, site) : undefined;
-  const zero = bytes ? shiftedZero(d, given, byteOffset(typeAt(site, 0).dtype)) : given;
-  return mul(d, toFloat(d, zero === undefined ? x : sub(d, x, zero)), scale);
+  const shifted = shiftedZero(d, given, byteOffset(dtype));
+  const zero = bytes ? shifted : given;
+  const result = mul(d, toFloat(d, zero === undefined ? x : sub(d, x, zero)), scale);
+  if (dtypes[dtype].bits <= 8 && outputType(site).dtype === "float32")
+    d.quantised.set(result, { bytes: () => site.bytes(0), scale, zero: shifted });
+  return result;
 }
 
 interface Dynamic {

@@ -8,6 +8,7 @@ import { elementwiseLowerings } from "./lower-elementwise.ts";
 import { indexLowerings } from "./lower-index.ts";
 import { matmulLowerings } from "./lower-matmul.ts";
 import { normLowerings } from "./lower-norm.ts";
+import { qdqLowerings } from "./lower-qdq.ts";
 import { quantiseLowerings } from "./lower-quantise.ts";
 import { quantisedProductLowerings } from "./lower-quantised-products.ts";
 import { reduceLowerings } from "./lower-reduce.ts";
@@ -28,4 +29,5 @@ export const lowerings: LoweringTable = {
   ...convLowerings,
   ...quantiseLowerings,
   ...quantisedProductLowerings,
+  ...qdqLowerings,
 };

@@ -4,6 +4,7 @@ import { isStopped } from "../../passes/compile/compile.ts";
 import { compileModel } from "../compile-model.ts";
 import { programReport } from "../report/program-report.ts";
 import { linkTable, othersText, programLines, sramTable, stageTable } from "../report/program-text.ts";
+import { quantisationText, quantisedProducts } from "../report/quantisation.ts";
 import { bytes, columns, seconds } from "../report/table.ts";
 import { assertionsOf, failedAssertions } from "./asserts.ts";
 import { modelOptions } from "./model-options.ts";
@@ -59,8 +60,10 @@ export function compileCommand(session: Session): Result<Outcome> {
   if (!written.ok) return written;
   const report = programReport(program);
   const figures = written.value === undefined ? report : { ...report, programBytes: written.value.programBytes };
+  const quantised = quantisedProducts(compiled.value.imported.graph, compiled.value.core);
   const text = [
     programLines(report),
+    ...quantisationText(quantised),
     stageTable(report),
     sramTable(report),
     linkTable(report),
@@ -76,6 +79,7 @@ export function compileCommand(session: Session): Result<Outcome> {
     json: {
       ...figures,
       model: path,
+      quantisation: quantised,
       tensorParallel: compiled.value.sharded.ways,
       others: compiled.value.others,
       passes: stageTimes(session),

@@ -1,0 +1,81 @@
+// Products of dequantised operands, as exporters write quantised layers: bytes are multiplied exactly, the sums scaled. Else the product is one of
+// floats, as the plain lowering makes it.
+import { numberOf, optionalNumbers } from "../../ir/graph/attr.ts";
+import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
+import { mul, toFloat } from "./arith.ts";
+import { type CoreDraft, type QuantisedForm, shapeOf } from "./core-draft.ts";
+import { afterGemm, gemm, matmulOf } from "./lower-matmul.ts";
+import { integerProduct } from "./lower-quantise.ts";
+import { type Lowered, type LoweringTable, outputType, type Site, typeAt } from "./site.ts";
+import { reshape, transpose } from "./views.ts";
+
+const mapForm = (form: QuantisedForm, map: (x: TensorId) => TensorId): QuantisedForm => ({
+  bytes: () => map(form.bytes()),
+  scale: map(form.scale),
+  zero: form.zero === undefined ? undefined : map(form.zero),
+});
+
+const formOf = (d: CoreDraft, site: Site, index: number): QuantisedForm | undefined =>
+  d.quantised.get(site.input(index));
+
+const isShared = (d: CoreDraft, { scale, zero }: QuantisedForm): boolean =>
+  elementCount(shapeOf(d, scale)) === 1 && (zero === undefined || elementCount(shapeOf(d, zero)) === 1);
+
+/** What a view of a dequantised tensor stands for. */
+export function carryForm(d: CoreDraft, site: Site, result: TensorId): void {
+  const { op } = site;
+  if (op !== "Transpose" && op !== "Reshape") return;
+  const form = formOf(d, site, 0);
+  if (form === undefined || d.quantised.has(result)) return;
+  const { shape } = typeAt(site, 0);
+  if (op === "Transpose") {
+    const perm = optionalNumbers(site.attrs, "perm") ?? shape.map((_, dim) => shape.length - 1 - dim);
+    d.quantised.set(
+      result,
+      mapForm(form, (x) => transpose(d, x, perm)),
+    );
+    return;
+  }
+  if (!isShared(d, form)) return;
+  const to = shapeOf(d, result);
+  const one = to.map(() => 1);
+  d.quantised.set(result, {
+    bytes: () => reshape(d, form.bytes(), to),
+    scale: reshape(d, form.scale, one),
+    zero: form.zero === undefined ? undefined : reshape(d, form.zero, one),
+  });
+}
+
+/** Whether scale and zero point are the same along a dimension, counted from the back. */
+function isEven(d: CoreDraft, { scale, zero }: QuantisedForm, fromBack: number): boolean {
+  return [scale, zero].every((x) => x === undefined || (shapeOf(d, x).at(-fromBack) ?? 1) === 1);
+}
+
+/** Exact sums of the bytes, scaled; undefined where an operand is no matrix of bytes with one scale along the sum. */
+function bytesProduct(d: CoreDraft, a: QuantisedForm | undefined, b: QuantisedForm | undefined): TensorId | undefined {
+  if (a === undefined || b === undefined) return undefined;
+  if (shapeOf(d, a.scale).length < 2 || shapeOf(d, b.scale).length < 2) return undefined;
+  if (!isEven(d, a, 1) || !isEven(d, b, 2)) return undefined;
+  const sums = integerProduct(d, { bytes: a.bytes(), zero: a.zero }, { bytes: b.bytes(), zero: b.zero });
+  const scalar = (x: TensorId): TensorId => (elementCount(shapeOf(d, x)) === 1 ? reshape(d, x, []) : x);
+  return mul(d, toFloat(d, sums), mul(d, scalar(a.scale), scalar(b.scale)));
+}
+
+function flipped(d: CoreDraft, form: QuantisedForm | undefined, isFlipped: boolean): QuantisedForm | undefined {
+  return form === undefined || !isFlipped ? form : mapForm(form, (x) => transpose(d, x, [1, 0]));
+}
+
+function matMul(d: CoreDraft, site: Site): Lowered {
+  const product = bytesProduct(d, formOf(d, site, 0), formOf(d, site, 1));
+  return product === undefined ? matmulOf(d, site) : reshape(d, product, outputType(site).shape);
+}
+
+function gemmOf(d: CoreDraft, site: Site): Lowered {
+  const a = flipped(d, formOf(d, site, 0), numberOf(site.attrs, "transA") === 1);
+  const b = flipped(d, formOf(d, site, 1), numberOf(site.attrs, "transB") === 1);
+  const product = bytesProduct(d, a, b);
+  return product === undefined ? gemm(d, site) : afterGemm(d, site, product);
+}
+
+/** Take the place of the plain lowerings. */
+export const qdqLowerings: LoweringTable = { MatMul: matMul, Gemm: gemmOf };

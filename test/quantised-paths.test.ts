@@ -1,0 +1,161 @@
+// Quantised products: which run on int8 in the program that comes out, and what the summary says of them.
+import { writeFileSync } from "node:fs";
+import { afterAll, describe, expect, it } from "vitest";
+import type { Program } from "../ir/machine/program.ts";
+import { type QuantisedProducts, quantisationText, quantisedProducts } from "../src/report/quantisation.ts";
+import { scratchFolder } from "./cli-runner.ts";
+import {
+  constant,
+  floats,
+  ints,
+  judge,
+  listed,
+  modelOf,
+  type NodeSpec,
+  type OpCase,
+  type Operand,
+  scalar,
+} from "./op-models.ts";
+import { compileForTest } from "./whole-line.ts";
+
+const scratch = scratchFolder();
+afterAll(scratch.remove);
+
+/** Modes of all products in a program, without those that move data. */
+function productModes({ chips }: Program): string[] {
+  const modes = new Set<string>();
+  for (const { queues } of chips)
+    for (const { instructions } of queues) for (const ins of instructions) if (ins.op === "abc") modes.add(ins.mode);
+  return [...modes].sort();
+}
+
+let files = 0;
+async function compiled(
+  spec: OpCase,
+): Promise<{ readonly modes: string[]; readonly rows: readonly QuantisedProducts[] }> {
+  const { result, noReference } = await judge(scratch.path(`case${files}`), spec);
+  expect(noReference).toBeUndefined();
+  expect(result.reason).toBe("");
+  const path = scratch.path(`model${files++}.onnx`);
+  writeFileSync(path, modelOf(spec).bytes);
+  const model = compileForTest(path, { precision: "fp16" });
+  return { modes: productModes(model.program), rows: quantisedProducts(model.imported.graph, model.core) };
+}
+
+const scale = (number: number): Operand => constant(scalar("float32", number));
+
+/** A float tensor quantised and dequantised, as exporters write activations. */
+const activation = (shape: readonly number[], seed: number, result: string, zero = 3): NodeSpec[] => {
+  const [s, z] = [scale(0.03), constant(scalar("int8", zero))];
+  return [
+    { op: "QuantizeLinear", inputs: [floats(shape, seed), s, z], outputs: [`${result}.q`] },
+    { op: "DequantizeLinear", inputs: [`${result}.q`, s, z], outputs: [result] },
+  ];
+};
+
+const weight = (dtype: "int8" | "uint8", shape: readonly [number, number], axis: bigint, result: string): NodeSpec => {
+  const channels = shape[Number(axis)] ?? 1;
+  const w = constant(ints(dtype, shape, dtype === "int8" ? -127 : 0, 127, 5));
+  const zeros = constant(ints(dtype, [channels], dtype === "int8" ? 0 : 60, dtype === "int8" ? 0 : 70, 6));
+  return {
+    op: "DequantizeLinear",
+    inputs: [w, constant(floats([channels], 7, 0.01, 0.02)), zeros],
+    attrs: { axis },
+    outputs: [result],
+  };
+};
+
+const spec = (name: string, nodes: readonly NodeSpec[]): OpCase => ({ name, opset: 21, nodes, toScale: true });
+
+describe("on int8", () => {
+  it("QDQ MatMul, one scale a column", async () => {
+    const { modes, rows } = await compiled(
+      spec("qdq", [
+        ...activation([3, 40], 1, "a"),
+        weight("int8", [40, 9], 1n, "w"),
+        { op: "MatMul", inputs: ["a", "w"] },
+      ]),
+    );
+    expect(modes).toEqual(["int8"]);
+    expect(rows).toMatchObject([{ pattern: "QDQ MatMul", path: "int8", nodes: ["MatMul_3"] }]);
+    expect(quantisationText(rows)[0]).toBe("quantised  1 x QDQ MatMul on int8, exactly");
+  });
+
+  it("QDQ Gemm with a transposed weight of unsigned bytes and a bias", async () => {
+    const nodes = [
+      ...activation([3, 40], 1, "a"),
+      weight("uint8", [9, 40], 0n, "w"),
+      { op: "Gemm", inputs: ["a", "w", constant(floats([9], 3))], attrs: { transB: 1n, alpha: 0.5 } },
+    ];
+    expect((await compiled(spec("gemm", nodes))).modes).toEqual(["int8"]);
+  });
+
+  it("a weight behind Transpose", async () => {
+    const nodes = [
+      ...activation([2, 3, 40], 1, "a"),
+      weight("int8", [9, 40], 0n, "t"),
+      { op: "Transpose", inputs: ["t"], attrs: { perm: [1n, 0n] }, outputs: ["w"] },
+      { op: "MatMul", inputs: ["a", "w"] },
+    ];
+    expect((await compiled(spec("transposed", nodes))).modes).toEqual(["int8"]);
+  });
+
+  it("two activations, in heads", async () => {
+    const nodes: NodeSpec[] = [
+      ...activation([2, 5, 3, 8], 1, "a"),
+      ...activation([2, 5, 4, 8], 2, "b", -7),
+      { op: "Transpose", inputs: ["b"], attrs: { perm: [0n, 1n, 3n, 2n] }, outputs: ["t"] },
+      { op: "MatMul", inputs: ["a", "t"] },
+    ];
+    const { modes, rows } = await compiled(spec("scores", nodes));
+    expect(modes).toEqual(["int8"]);
+    expect(rows).toMatchObject([{ pattern: "QDQ MatMul", path: "int8" }]);
+  });
+
+  it("DynamicQuantizeLinear and MatMulInteger", async () => {
+    const nodes: NodeSpec[] = [
+      { op: "DynamicQuantizeLinear", inputs: [floats([3, 40], 1)], outputs: ["q", "s", "z"] },
+      { op: "MatMulInteger", inputs: ["q", constant(ints("int8", [40, 9], -127, 127)), "z"] },
+    ];
+    const { modes, rows } = await compiled(spec("dynamic", nodes));
+    expect(modes).toEqual(["int8"]);
+    expect(rows).toMatchObject([{ pattern: "MatMulInteger", path: "int8" }]);
+  });
+});
+
+describe("dequantised", () => {
+  it("weights alone", async () => {
+    const nodes: NodeSpec[] = [weight("int8", [40, 9], 1n, "w"), { op: "MatMul", inputs: [floats([3, 40], 1), "w"] }];
+    const { modes, rows } = await compiled(spec("weights", nodes));
+    expect(modes).toContain("fp16");
+    expect(rows).toMatchObject([{ pattern: "weights of MatMul", path: "dequantised" }]);
+    expect(quantisationText(rows)[0]).toContain("1 x weights of MatMul dequantised: MatMul_1");
+  });
+
+  it("large weights alone: bytes stay in memory", async () => {
+    const nodes: NodeSpec[] = [
+      weight("int8", [300, 300], 1n, "w"),
+      { op: "MatMul", inputs: [floats([3, 300], 1), "w"] },
+    ];
+    expect((await compiled(spec("large", nodes))).modes).toContain("fp16");
+  });
+
+  it("scales that change along the sum", async () => {
+    const nodes: NodeSpec[] = [
+      ...activation([3, 40], 1, "a"),
+      weight("int8", [40, 9], 0n, "w"),
+      { op: "MatMul", inputs: ["a", "w"] },
+    ];
+    const { rows } = await compiled(spec("rows", nodes));
+    expect(rows).toMatchObject([{ pattern: "QDQ MatMul", path: "dequantised" }]);
+  });
+
+  it("a table is not: its rows are looked up as numbers", async () => {
+    const table = constant(ints("int8", [400, 200], -127, 127, 4));
+    const nodes: NodeSpec[] = [
+      { op: "DequantizeLinear", inputs: [table, scale(0.02), constant(scalar("int8", 1))], outputs: ["t"] },
+      { op: "Gather", inputs: ["t", listed("int64", [4], [0, 399, 7, 123])] },
+    ];
+    expect((await compiled(spec("table", nodes))).rows).toEqual([]);
+  });
+});
