@@ -145,8 +145,16 @@ describe("solveChain", () => {
     fc.assert(
       fc.property(problems, (problem) => {
         const solution = solveChain(problem);
-        if (problem.borders !== undefined) return;
         const needed = fewestChips(problem);
+        if (problem.borders !== undefined) {
+          // Slow links change what is best, not what fits.
+          const { borders: _, ...even } = problem;
+          const same = fewestChips(even);
+          expect(typeof same === "number" ? same : same.reason).toBe(
+            typeof needed === "number" ? needed : needed.reason,
+          );
+          return;
+        }
         if (typeof needed !== "number") {
           expect(solution.kind).toBe("infeasible");
           expect(["layer", "constraints"]).toContain(needed.reason);

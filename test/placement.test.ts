@@ -1,5 +1,6 @@
 // Where a model goes, as people say it: pins, cuts, placement files, and what is said when it does not fit.
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { lpuc, scratchFolder } from "./cli-runner.ts";
 import { schemaProblems } from "./json-schema.ts";
@@ -265,6 +266,28 @@ describe("a shorter dimension", () => {
     writeFileSync(path, onnx.ModelProto.encode(model).finish());
     return path;
   }
+});
+
+describe("links that differ", () => {
+  test("make the border over few links the slow one, and the program is legal", async () => {
+    const path = scratch.path("uneven.json");
+    // Four links between chips 1 and 2, one between the others.
+    const edges = [[0, 1], ...Array.from({ length: 4 }, () => [1, 2]), [2, 3]];
+    const topology = { kind: "edges", linksPerPair: 1, edges };
+    writeFileSync(path, JSON.stringify({ extends: "lpu-nvlink", name: "uneven", topology }));
+    const program = scratch.path("uneven.lpu");
+    const words = ["compile", adder, "--target", path, "--chips", "4", "-o", program, "-q", "--dump-ir", "partition"];
+    expect(await lpuc(...words)).toMatchObject({ status: 0, stderr: "" });
+    const folder = scratch.path("uneven.ir");
+    const [dump = ""] = readdirSync(folder).filter((name) => name.includes("partition"));
+    const borders = readFileSync(join(folder, dump), "utf8").matchAll(/^border (\d) ([\d.]+),(\d+)$/gm);
+    const factors = [...borders].map(([, , factor = ""]) => Number(factor));
+    expect(factors).toHaveLength(3);
+    expect(factors[1]).toBe(1);
+    expect(factors[0]).toBeGreaterThan(1.5);
+    expect(factors[2]).toBe(factors[0]);
+    expect((await lpuc("verify", program, "-q")).status).toBe(0);
+  });
 });
 
 describe("a table of numbers of chips", () => {

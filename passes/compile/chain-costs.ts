@@ -4,6 +4,7 @@ import type { TensorId } from "../../ir/graph/graph.ts";
 import { sliceCount, wordsPerSlice } from "../../ir/target/geometry.ts";
 import type { Target } from "../../ir/target/target.ts";
 import type { Topology } from "../../ir/target/topology.ts";
+import type { BorderTensor } from "../assemble/borders.ts";
 import { isPersistent, persistentKey, storageOfBuffer } from "../assemble/chip-memory.ts";
 import { type BlockClass, borderOrdinals, type CompiledBlocks } from "../assemble/classes.ts";
 import { borderTensors, copiesOn, exchangeCopies, travelling } from "../assemble/timeline.ts";
@@ -13,6 +14,7 @@ import { type ChainLayer, type ChainProblem, plainChain } from "../partition/pro
 import { exchangesAfter } from "../shard/order.ts";
 import type { ShardedGraph } from "../shard/sharded.ts";
 import type { GraphDemand } from "./demand.ts";
+import { type StageBorders, stageBorders } from "./uneven-borders.ts";
 
 export type CompiledChain = {
   readonly sharded: ShardedGraph;
@@ -28,9 +30,10 @@ export function chipCapacityBytes(target: Target): number {
 /** Without pins and cuts. Its chips are the stages: all the chips of one do the same, at the same time. */
 export function chainProblem(input: CompiledChain, topology: Topology): ChainProblem {
   const { chain, compiled, target, sharded } = input;
-  const borders = borderTransfers(input, topology);
+  const { transfers: borders, uneven } = borderTransfers(input, topology);
   const exchanges = exchangeCycles(input, topology);
   const weights = firstUses(input);
+  const [sender, receiver] = [uneven.quickest * sharded.ways, (uneven.quickest + 1) * sharded.ways];
   const liveOfClass = compiled.classes.map((blockClass) => liveBytes(blockClass, target));
   const layers = chain.blocks.map((block, i): ChainLayer => {
     const index = compiled.classOf[i] ?? 0;
@@ -45,8 +48,8 @@ export function chainProblem(input: CompiledChain, topology: Topology): ChainPro
           weightBytes: weights[i] ?? 0,
           stateBytes: 0,
           activationBytes: liveOfClass[index] ?? 0,
-          receiveBusyCycles: before === undefined ? 0 : before.cycles - (before.windows.get(sharded.ways)?.start ?? 0),
-          sendBusyCycles: after?.windows.get(0)?.end ?? 0,
+          receiveBusyCycles: before === undefined ? 0 : before.cycles - (before.windows.get(receiver)?.start ?? 0),
+          sendBusyCycles: after?.windows.get(sender)?.end ?? 0,
           sendLatencyCycles: after?.cycles ?? 0,
         },
       ],
@@ -55,7 +58,8 @@ export function chainProblem(input: CompiledChain, topology: Topology): ChainPro
   const capacityBytes = chipCapacityBytes(target);
   const chips = topology.chips / sharded.ways;
   // A chip's window of one token holds what it receives, computes and sends, one after another.
-  return { layers, degrees: [1], chips, capacityBytes, transfer: "serial", cutAfter: [], pins: [] };
+  const free = { layers, degrees: [1], chips, capacityBytes, transfer: "serial", cutAfter: [], pins: [] } as const;
+  return uneven.borders === undefined ? free : { ...free, borders: uneven.borders };
 }
 
 /** Schedules transfers, the same ones only once. */
@@ -77,17 +81,26 @@ function transferCosts({ target }: CompiledChain, topology: Topology): (copies: 
 const stageChips = (ways: number, stage: number): number[] =>
   Array.from({ length: ways }, (_, rank) => stage * ways + rank);
 
-/** The transfers at each border, if the pipeline is cut there and goes on with the next chips. */
-function borderTransfers(input: CompiledChain, topology: Topology): readonly Transfers[] {
+type Borders = { readonly transfers: readonly Transfers[]; readonly uneven: StageBorders };
+
+/** The transfers at each border, if the pipeline is cut there and goes on with the next chips over the quickest links between stages. */
+function borderTransfers(input: CompiledChain, topology: Topology): Borders {
   const { sharded, target, chain } = input;
   const { graph, exchanges, ways } = sharded;
-  if (topology.chips < 2 * ways) return [];
+  if (topology.chips < 2 * ways) return { transfers: [], uneven: { quickest: 0, borders: undefined } };
   const borders = borderTensors(graph, target, borderOrdinals(graph, chain, exchanges));
   const costOf = transferCosts(input, topology);
-  return chain.blocks.slice(0, -1).map((_, border) => {
-    const tensors = travelling({ graph, chain, exchanges }, border).map(borders);
-    return costOf(copiesOn(tensors, stageChips(ways, 0), stageChips(ways, 1)));
-  });
+  const crossing = chain.blocks
+    .slice(0, -1)
+    .map((_, border) => travelling({ graph, chain, exchanges }, border).map(borders));
+  const copies = (stage: number, tensors: readonly BorderTensor[]): readonly Copy[] =>
+    copiesOn(tensors, stageChips(ways, stage), stageChips(ways, stage + 1));
+  const words = (tensors: readonly BorderTensor[]): number =>
+    copies(0, tensors).reduce((sum, copy) => sum + copy.words, 0);
+  const sizes = crossing.map(words);
+  const widest = crossing[sizes.indexOf(Math.max(...sizes))] ?? [];
+  const uneven = stageBorders(topology, ways, (stage) => copies(stage, widest), costOf);
+  return { transfers: crossing.map((tensors) => costOf(copies(uneven.quickest, tensors))), uneven };
 }
 
 /** Cycles of the exchanges after each block. */

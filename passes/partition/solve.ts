@@ -177,7 +177,7 @@ function onChipsWithin(problem: ChainProblem, limit: number, work: Work): Fewest
 }
 
 /** Fewest chips with no limit on their number, or undefined if a layer fits nowhere or the constraints contradict. */
-function chipsNeeded(problem: ChainProblem, work: Work): number | undefined {
+function chipsNeeded({ borders: _slowness, ...problem }: ChainProblem, work: Work): number | undefined {
   const chips = mostChips(problem);
   const roomy = { ...problem, chips };
   if (!isPositional(problem)) return fewestChipsWithin(roomy, NO_LIMIT, work).chips;
