@@ -19,9 +19,15 @@ import type { OtherDemand } from "../passes/compile/does-not-fit.ts";
 import type { PassName } from "../passes/compile/pass-names.ts";
 import type { PlacementRequest } from "../passes/compile/placement.ts";
 import { legalise } from "../passes/legalise/legalise.ts";
-import { openByteSource } from "./io.ts";
+import { type ByteSource, openByteSource } from "./io.ts";
 import { openExternalFolder } from "./onnx/external.ts";
-import { type ImportedModel, importModel } from "./onnx/import.ts";
+import {
+  type ImportedModel,
+  type ImportOptions,
+  importModel,
+  importPartly,
+  type PartialImport,
+} from "./onnx/import.ts";
 import { importWithValues } from "./onnx/import-values.ts";
 
 export interface ModelOptions {
@@ -57,24 +63,34 @@ export interface CompiledModel extends Compiled {
   readonly core: Graph;
 }
 
+type ImportChoice = Pick<ModelOptions, "dims" | "shapes" | "shapesOnly" | "values">;
+
 /** Imports a model file to the folded graph in ONNX form. */
-export function importFile(
+export function importFile(path: string, options: ImportChoice): Result<ImportedModel> {
+  const { values } = options;
+  return withModelFile(path, options, (source, importOptions) =>
+    values === undefined ? importModel(source, importOptions) : importWithValues(source, values, importOptions),
+  );
+}
+
+/** Imports as much of a model file as can be had. */
+export const importFilePartly = (path: string, options: ImportChoice): Result<PartialImport> =>
+  withModelFile(path, options, importPartly);
+
+/** Opens a model with the files beside it. They stay open if `use` succeeds: weights are read when they are wanted. */
+function withModelFile<T>(
   path: string,
-  options: Pick<ModelOptions, "dims" | "shapes" | "shapesOnly" | "values">,
-): Result<ImportedModel> {
+  { dims, shapes, shapesOnly = false }: ImportChoice,
+  use: (source: ByteSource, options: ImportOptions) => Result<T>,
+): Result<T> {
   const source = openByteSource(path);
   if (!source.ok) return source;
   const folder = openExternalFolder(path);
-  const { dims, shapes, values, shapesOnly = false } = options;
-  const importOptions = { path, dims, shapes, external: folder.open, shapesOnly };
-  const imported =
-    values === undefined
-      ? importModel(source.value, importOptions)
-      : importWithValues(source.value, values, importOptions);
-  if (imported.ok) return imported;
+  const result = use(source.value, { path, dims, shapes, external: folder.open, shapesOnly });
+  if (result.ok) return result;
   source.value.close();
   folder.close();
-  return imported;
+  return result;
 }
 
 type Legal = { readonly imported: ImportedModel; readonly core: Graph };

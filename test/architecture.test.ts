@@ -94,6 +94,7 @@ const allowed: Readonly<Record<string, Row>> = {
   },
   "src/tolerance": { why: "when outputs of recorded cases agree", imports: ["ir/dtype", "ir/graph"] },
   "src/render": { why: "the one renderer of diagnostics", imports: ["ir/diag"] },
+  "src/annotations": { why: "diagnostics for other programs", imports: ["ir/diag", "src/render", "src/version"] },
   "src/version": { why: "a fact", imports: [] },
   "src/targets": { why: "the presets", imports: [...irParts] },
   "src/onnx": {
@@ -152,6 +153,7 @@ const allowed: Readonly<Record<string, Row>> = {
       ...passParts,
       ...backendParts,
       ...srcParts,
+      "src/annotations",
       "src/bisect",
       "src/conformance",
       "src/conformance-run",

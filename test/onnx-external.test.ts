@@ -8,7 +8,7 @@ import { openByteSource } from "../src/io.ts";
 import { externalTransformerModel } from "../src/modelgen/transformer-model.ts";
 import { openExternalFolder } from "../src/onnx/external.ts";
 import { type ImportedModel, type ImportOptions, importModel } from "../src/onnx/import.ts";
-import { requirementsOf } from "../src/report/requirements.ts";
+import { requirementsOf, weightsOf } from "../src/report/requirements.ts";
 import { presetTarget } from "../src/targets/presets.ts";
 import { lpuc, scratchFolder } from "./cli-runner.ts";
 import { announced, int, joined, message, model, node, text, valueInfo } from "./onnx-bytes.ts";
@@ -143,7 +143,7 @@ describe("without weights", () => {
     expect(shapes(bare.value)).toEqual(shapes(full.value));
     const needs = [bare.value, full.value].map(({ graph }) => {
       const core = legalise(graph, { precision: "fp16" });
-      return core.ok ? requirementsOf(core.value, target, "fp16") : core.diagnostics;
+      return core.ok ? requirementsOf(weightsOf(core.value), target, "fp16") : core.diagnostics;
     });
     expect(needs[0]).toEqual(needs[1]);
   });

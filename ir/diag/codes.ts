@@ -6,6 +6,8 @@ export interface DiagnosticRow {
   readonly title: string;
   /** Whole sentences for people: what happened, why it is refused, what to do. */
   readonly explain: string;
+  /** One line of what to do, where a diagnostic does not say better. */
+  readonly help?: string;
   /** Exit code of a command that ends with it: 1 invalid, 2 usage, 3 unsupported, 4 does not fit, 5 failed check, 6 failed assert, 7 file, 70 bug. */
   readonly exit: 1 | 2 | 3 | 4 | 5 | 6 | 7 | 70;
 }
@@ -56,6 +58,7 @@ export const diagnosticCodes = {
     title: "not a valid ONNX file",
     explain:
       "The bytes are not a protobuf message of the ONNX schema: a field is cut off, is longer than the file, or has a wire type the schema never uses. The file was probably truncated, or is not an ONNX model at all.",
+    help: "copy or export the file again; is it an ONNX model?",
     exit: 1,
   },
   LPU1011: {
@@ -80,6 +83,7 @@ export const diagnosticCodes = {
     title: "no graph in the model",
     explain:
       "The file decodes as a model without a graph or without outputs: there is nothing to compile. An empty file looks like this too.",
+    help: "export the model again: this file holds nothing to compile",
     exit: 1,
   },
   LPU1015: {
@@ -98,39 +102,46 @@ export const diagnosticCodes = {
     title: "bad names in the graph",
     explain:
       "A tensor is produced twice, a node or input lacks the name it needs, or two functions share one name. Every tensor of an ONNX graph has one producer.",
+    help: "rename the tensors so that each has one producer, or export the model again",
     exit: 1,
   },
   LPU1021: {
     title: "tensor without a producer",
     explain: "A node or graph output reads a tensor that no node, input or initialiser provides.",
+    help: "export the model again: a node or an initialiser is missing",
     exit: 1,
   },
   LPU1022: {
     title: "graph has a cycle",
     explain: "Some nodes wait for each other's results, or a function calls itself. An ONNX graph is acyclic.",
+    help: "export the model again: its nodes cannot be put into an order",
     exit: 1,
   },
   LPU1023: {
     title: "tensor contents do not fit its type and shape",
     explain:
       "An initialiser has more or fewer bytes than its shape and element type need, a negative or overflowing dimension, or its indices are outside its shape.",
+    help: "export the model again: what is stored does not belong to this tensor",
     exit: 1,
   },
   LPU1024: {
     title: "external data outside the model's folder",
     explain:
       "External tensor data must lie in or below the folder of the model file. Absolute paths, `..` and links that lead elsewhere are refused, because a model file is not trusted to name files of the machine.",
+    help: "put the data into the model's folder, and name it relative to that folder",
     exit: 1,
   },
   LPU1025: {
     title: "external data cannot be read",
     explain:
       "The file that holds a tensor's contents is missing or shorter than the tensor's offset and length say. Was only the .onnx file copied? With --shapes-only no weights are needed.",
+    help: "copy the data files too, or plan without weights: --shapes-only",
     exit: 7,
   },
   LPU1026: {
     title: "bad opset import",
     explain: "The model does not say which version of an operator set a node uses, or names one domain twice.",
+    help: "add an opset_import to the model for the operator set of this node",
     exit: 1,
   },
   LPU1030: {
@@ -155,30 +166,35 @@ export const diagnosticCodes = {
     title: "wrong number of inputs or outputs",
     explain:
       "The node has fewer or more inputs or outputs than its operator takes, or leaves out one that is required.",
+    help: "compare the node's inputs and outputs with the operator's definition",
     exit: 1,
   },
   LPU1202: {
     title: "operator does not take this element type",
     explain:
       "An input of the node has an element type that the operator does not accept in any version, or types that must agree differ.",
+    help: "cast the input in the model, or export it with another type",
     exit: 1,
   },
   LPU1203: {
     title: "shapes do not fit the operator",
     explain:
       "Ranks, sizes or axes contradict what the operator requires. The message names the shapes that were found; a --dim or --shape binding may be the cause.",
+    help: "check --dim and --shape; else the exporter wrote shapes that do not fit",
     exit: 1,
   },
   LPU1204: {
     title: "bad attribute",
     explain:
       "An attribute is missing, has another type than the operator declares, a value outside its range, or a name the operator does not have.",
+    help: "correct the attribute in the model, or export with another opset",
     exit: 1,
   },
   LPU2001: {
     title: "operator not supported",
     explain:
       "lpuc has no row for this operator. `lpuc ops` lists those it compiles. Operators of unknown domains need their definition as a model-local function.",
+    help: "`lpuc ops` lists the operators there are; export with another opset, or the operator as a function",
     exit: 3,
   },
   LPU2002: {
@@ -191,6 +207,7 @@ export const diagnosticCodes = {
     title: "element type not supported",
     explain:
       "Texts, complex numbers, sequences, maps and optionals have no place in a machine of numeric streams; some operators take only some element types here.",
+    help: "convert the tensor to a type of numbers before it enters the model",
     exit: 3,
   },
   LPU2004: {
@@ -203,12 +220,14 @@ export const diagnosticCodes = {
     title: "control flow depends on data",
     explain:
       "An If, Loop or Scan whose condition or trip count is known only at run time cannot be scheduled: every cycle is fixed by the compiler. It is fine where the condition folds to a constant.",
+    help: "make the condition or trip count a constant of the model",
     exit: 3,
   },
   LPU2006: {
     title: "shape or parameter depends on data",
     explain:
       "An input that determines a shape (or which elements are moved) is computed at run time. It must be a constant, or fold to one after all dimensions are bound.",
+    help: "make the input a constant of the model, or bind the dimensions it comes from with --dim",
     exit: 3,
   },
   LPU2007: {
@@ -221,18 +240,21 @@ export const diagnosticCodes = {
     title: "this form of the operator is not supported",
     explain:
       "The operator is supported, but not with this attribute, mode or number of dimensions. The message says which.",
+    help: "simplify the model before exporting, or replace the node by others",
     exit: 3,
   },
   LPU2009: {
     title: "float64 needs permission to narrow",
     explain:
       "The machine computes in float32. A float64 model is compiled only with --allow-narrowing, because results lose half of their digits.",
+    help: "add --allow-narrowing to compute in float32",
     exit: 3,
   },
   LPU2010: {
     title: "64-bit integer outside 32 bits",
     explain:
       "Integers are computed in 32 bits on the machine; a constant of the model does not fit. Sentinels such as the largest int64 are clamped where an operator clamps them.",
+    help: "export the constant with values that fit 32 bits",
     exit: 3,
   },
   LPU3001: {
@@ -425,12 +447,14 @@ export interface DiagnosticDetails {
 
 /** A diagnostic of a known code; absent details are left out. */
 export function diagnostic(code: DiagnosticCode, message: string, details: DiagnosticDetails = {}): Diagnostic {
+  const row: DiagnosticRow = diagnosticCodes[code];
+  const help = details.help ?? row.help;
   return {
     code,
     message,
     ...(details.location === undefined ? {} : { location: details.location }),
     ...(details.notes === undefined ? {} : { notes: details.notes }),
-    ...(details.help === undefined ? {} : { help: details.help }),
+    ...(help === undefined ? {} : { help }),
   };
 }
 

@@ -1,7 +1,16 @@
 // A user's mistake as a value. Compiler mistakes are `InvariantError`; nothing else is thrown in the pure layers.
 
 export type DiagnosticLocation =
-  | { readonly kind: "node"; readonly name: string; readonly index: number; readonly opType: string }
+  | {
+      readonly kind: "node";
+      readonly name: string;
+      readonly index: number;
+      readonly opType: string;
+      /** Version of the operator set the node is written in, where it is known. */
+      readonly opset?: number;
+      /** Names and types of the inputs, as far as they are known: `x float32[2x3]`. */
+      readonly inputs?: readonly string[];
+    }
   | { readonly kind: "tensor"; readonly name: string }
   | { readonly kind: "file"; readonly path: string; readonly offset?: number; readonly line?: number }
   | { readonly kind: "option"; readonly option: string }

@@ -49,7 +49,12 @@ function tensorAt(graph: Graph, id: TensorId): GraphTensor {
 
 function reportNode(l: Legaliser, node: GraphNode, code: "LPU2001" | "LPU2008" | "LPU2010", message: string): void {
   const origin = node.origins[0] ?? { name: `node ${node.id}`, opType: node.op, index: node.id };
-  l.problems.push(diagnostic(code, `${node.op}: ${message}`, { location: { kind: "node", ...origin } }));
+  const inputs = node.inputs.map((id) => {
+    if (id === null) return "-";
+    const { name, dtype, shape } = tensorAt(l.graph, id);
+    return `${name} ${dtype}[${shape.join("x")}]`;
+  });
+  l.problems.push(diagnostic(code, `${node.op}: ${message}`, { location: { kind: "node", ...origin, inputs } }));
 }
 
 /** The core tensor of an ONNX tensor; constants are converted when first asked for. */

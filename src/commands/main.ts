@@ -3,11 +3,12 @@ import { Command, CommanderError, Option } from "commander";
 import { diagnostic, exitCodeOf } from "../../ir/diag/codes.ts";
 import { type Diagnostic, fail, type Result } from "../../ir/diag/diagnostic.ts";
 import { didYouMean } from "../../ir/diag/suggest.ts";
+import { githubAnnotations, type Reported, sarifLog } from "../annotations.ts";
 import { renderDiagnostics } from "../render.ts";
 import { version } from "../version.ts";
 import { bugDiagnostic } from "./bug.ts";
 import { attributeOf, everywhere, type OptionName, type OptionRow, optionRows } from "./options.ts";
-import { isSet, judgeOptions, type Outcome, type Session } from "./session.ts";
+import { badOption, isSet, judgeOptions, type Outcome, operand, optionValue, type Session } from "./session.ts";
 import { type CommandRow, commandRows, laterCommands } from "./table.ts";
 
 export interface Streams {
@@ -48,12 +49,27 @@ function givenOptions(names: readonly OptionName[], values: Readonly<Record<stri
   return given;
 }
 
+const isSarif = (session: Session): boolean => optionValue(session, "problemFormat") === "sarif";
+
+/** Two documents cannot both be the output. */
+function judgeFormat(session: Session): readonly Diagnostic[] {
+  if (!isSarif(session) || !isSet(session, "json")) return [];
+  return [badOption("problemFormat", "sarif is a document of its own; leave out --json")];
+}
+
+const reportedBy = (session: Session, problems: readonly Diagnostic[]): readonly Reported[] => [
+  ...problems.map((item): Reported => ({ level: "error", item })),
+  ...session.warnings.map((item): Reported => ({ level: "warning", item })),
+];
+
 /** Prints what a command found; gives the exit code. */
 function finish(session: Session, streams: Streams, result: Result<Outcome>): number {
   const problems = result.ok ? (result.value.problems ?? []) : result.diagnostics;
   const exitCode = exitCodeOf(problems);
   const schema = `lpuc.${session.command}/1`;
-  if (isSet(session, "json")) {
+  if (isSarif(session)) {
+    printJson(streams, sarifLog(reportedBy(session, problems), operand(session, 0)));
+  } else if (isSet(session, "json")) {
     if (!result.ok)
       printJson(streams, { schema: "lpuc.error/1", command: session.command, exitCode, diagnostics: problems });
     else if (result.value.document === undefined) {
@@ -62,6 +78,10 @@ function finish(session: Session, streams: Streams, result: Result<Outcome>): nu
   } else if (result.ok && (!isSet(session, "quiet") || typeof result.value.text !== "string")) {
     const { text } = result.value;
     for (const piece of typeof text === "string" ? [text] : text) streams.writeOut(piece);
+  }
+  if (optionValue(session, "problemFormat") === "github") {
+    for (const line of githubAnnotations(reportedBy(session, problems), operand(session, 0)))
+      streams.writeOut(`${line}\n`);
   }
   if (problems.length > 0) session.writeErr(renderDiagnostics(problems, { color: session.color }));
   return exitCode;
@@ -77,9 +97,10 @@ async function runRow(row: CommandRow, operands: readonly string[], given: Given
     color: wantsColor(given, streams),
     writeErr: streams.writeErr,
     isTerminal: streams.isTerminal,
+    warnings: [],
     times: [],
   };
-  const problems = judgeOptions(given);
+  const problems = [...judgeOptions(given), ...judgeFormat(session)];
   if (problems.length > 0) return finish(session, streams, { ok: false, diagnostics: problems });
   try {
     return finish(session, streams, await row.run(session));

@@ -165,6 +165,12 @@ export const optionRows = {
     values: ["latency", "bandwidth"],
   },
   steps: { flags: "--steps <n>", summary: "at most so many steps" },
+  problemFormat: {
+    flags: "--format <how>",
+    summary:
+      "form of the problems on the standard output: for people, as annotations, or as a SARIF document (default text)",
+    values: ["text", "github", "sarif"],
+  },
   // Everywhere.
   json: { flags: "--json", summary: "print one JSON document" },
   quiet: { flags: "-q, --quiet", summary: "print errors only" },

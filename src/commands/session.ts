@@ -18,6 +18,8 @@ export interface Session {
   readonly color: boolean;
   readonly writeErr: (text: string) => void;
   readonly isTerminal: boolean;
+  /** Notes on the way, for forms of output that list them with the problems. */
+  readonly warnings: Diagnostic[];
   readonly times: { name: string; start: number; seconds: number }[];
 }
 
@@ -104,5 +106,6 @@ export function stageTimes(session: Session): readonly StageTime[] {
 
 /** Notes on the way, on stderr. */
 export function warn(session: Session, warnings: readonly Diagnostic[]): void {
+  session.warnings.push(...warnings);
   if (!isSet(session, "quiet")) session.writeErr(renderWarnings(warnings, { color: session.color }));
 }

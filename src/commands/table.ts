@@ -30,7 +30,7 @@ export const commandRows: readonly CommandRow[] = [
     name: "compile",
     operands: "<model.onnx>",
     summary: "compile a model to a program and print its figures",
-    options: ["programFile", "emitPlacement", ...compiling],
+    options: ["programFile", "problemFormat", "emitPlacement", ...compiling],
     run: compileCommand,
   },
   {
@@ -58,7 +58,7 @@ export const commandRows: readonly CommandRow[] = [
     name: "check",
     operands: "<model.onnx>",
     summary: "say everything that is wrong with a model, or what it needs; schedule nothing",
-    options: compiling,
+    options: ["problemFormat", ...compiling],
     run: checkCommand,
   },
   {

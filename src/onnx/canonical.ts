@@ -15,6 +15,7 @@ import {
   emitConstant,
   emitOne,
   type Importer,
+  nodeLocation,
   type RawCall,
   reportAt,
   reportProblem,
@@ -243,8 +244,8 @@ export function knownOperator(domain: string, opType: string): boolean {
 
 /** Exporters leave odd attributes behind; the operator's definition has none of that name, so it can mean nothing. */
 function warnUnknownAttribute(importer: Importer, call: RawCall, attribute: string): void {
-  const { name, index, opType } = call.origin;
-  const location = { kind: "node", name, index, opType } as const;
+  const { opType } = call.origin;
+  const location = nodeLocation(importer, call.origin);
   importer.warnings.push(
     diagnostic(codes.attribute, `${opType}: attribute ${attribute} is unknown and was ignored`, { location }),
   );

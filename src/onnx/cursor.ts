@@ -1,6 +1,7 @@
 // Protobuf fields of a file, read by range through protobufjs' Reader: one field at a time, long contents only as places in the file.
 // Whatever is wrong with the bytes becomes a problem in the context and ends the message; nothing is thrown. Knows no ONNX operator.
 import protobuf from "protobufjs";
+import { type DiagnosticCode, diagnostic } from "../../ir/diag/codes.ts";
 import type { Diagnostic } from "../../ir/diag/diagnostic.ts";
 import type { ByteSource } from "../io.ts";
 import { codes } from "./import-codes.ts";
@@ -46,9 +47,9 @@ export function openCursor(source: ByteSource, path: string): Cursor {
   };
 }
 
-export function problem(cursor: Cursor, code: string, offset: number, message: string): void {
+export function problem(cursor: Cursor, code: DiagnosticCode, offset: number, message: string): void {
   if (cursor.problems.length >= MAX_PROBLEMS) return;
-  cursor.problems.push({ code, message, location: { kind: "file", path: cursor.path, offset } });
+  cursor.problems.push(diagnostic(code, message, { location: { kind: "file", path: cursor.path, offset } }));
 }
 
 /** The reader placed at a file offset, with a whole field header in its window where the file has it. */

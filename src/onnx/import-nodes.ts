@@ -191,8 +191,16 @@ function reportUnknown(importer: Importer, domain: string, origin: NodeOrigin): 
 function runNode(importer: Importer, scope: Scope, index: number): readonly Value[] {
   const node = scope.nodes[index];
   invariant(node !== undefined, `node ${index} exists`);
-  const failed = node.outputs.map((): Value => poison);
   const origin = originOf(scope, node, index);
+  const outer = importer.at.place;
+  importer.at.place = { scope, node, origin };
+  const results = nodeResults(importer, scope, node, origin);
+  importer.at.place = outer;
+  return results;
+}
+
+function nodeResults(importer: Importer, scope: Scope, node: NodeProto, origin: NodeOrigin): readonly Value[] {
+  const failed = node.outputs.map((): Value => poison);
   const domain = normalDomain(node.domain);
   const key = functionKey(domain, node.opType, node.overload);
   const body = importer.functions.get(key);

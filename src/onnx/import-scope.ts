@@ -1,12 +1,12 @@
 // The state of an import: the graph being built, scopes of names, and the problems found so far. Knows nothing of single operators.
 import { type DiagnosticCode, type DiagnosticDetails, diagnostic } from "../../ir/diag/codes.ts";
-import type { Diagnostic } from "../../ir/diag/diagnostic.ts";
+import type { Diagnostic, DiagnosticLocation } from "../../ir/diag/diagnostic.ts";
 import type { AttrValue } from "../../ir/graph/attr.ts";
 import type { NodeOrigin, TensorId } from "../../ir/graph/graph.ts";
 import type { OnnxOp } from "../../ir/graph/onnx-ops.ts";
 import type { Problem } from "../../ir/graph/op-row.ts";
 import type { TensorValue } from "../../ir/graph/values.ts";
-import { addCall, addConstant, type OnnxDraft } from "../../passes/fold/draft.ts";
+import { addCall, addConstant, type OnnxDraft, typeOfTensor } from "../../passes/fold/draft.ts";
 import { codes } from "./import-codes.ts";
 import type { AttributeValue, FunctionProto, GraphProto, NodeProto, SparseTensorProto, TensorProto } from "./model.ts";
 import type { TensorFiles } from "./tensor-data.ts";
@@ -27,8 +27,16 @@ export interface Importer {
   readonly warnings: Diagnostic[];
   /** Nodes processed so far, inlined and unrolled ones included, and nodes of all the bodies that were opened for it. */
   readonly spent: { nodes: number; opened: number };
+  /** The node that is being processed, for messages about it. */
+  readonly at: { place: NodePlace | undefined };
   /** Names that subgraphs read from the scopes around them. */
   readonly captured: Map<GraphProto, ReadonlySet<string>>;
+}
+
+export interface NodePlace {
+  readonly scope: Scope;
+  readonly node: NodeProto;
+  readonly origin: NodeOrigin;
 }
 
 /** Names of one graph, subgraph or function body. */
@@ -80,8 +88,23 @@ export function reportAt(
   message: string,
   help?: string,
 ): void {
-  const { name, index, opType } = origin;
-  report(importer, code, `${opType}: ${message}`, { location: { kind: "node", name, index, opType }, help });
+  report(importer, code, `${origin.opType}: ${message}`, { location: nodeLocation(importer, origin), help });
+}
+
+/** Where a node is and what it reads, as far as that is known by now. */
+export function nodeLocation(importer: Importer, { name, index, opType }: NodeOrigin): DiagnosticLocation {
+  const { place } = importer.at;
+  const location = { kind: "node", name, index, opType } as const;
+  if (place === undefined || place.origin.name !== name || place.origin.index !== index) return location;
+  const { scope, node } = place;
+  const opset = scope.opsets.get(node.domain === "ai.onnx" ? "" : node.domain);
+  const inputs = node.inputs.map((input) => {
+    const value = input === "" ? undefined : lookUp(scope, input);
+    if (value === undefined || value === poison) return input === "" ? "-" : `${input} ?`;
+    const { dtype, shape } = typeOfTensor(importer.draft, value);
+    return `${input} ${dtype}[${shape.join("x")}]`;
+  });
+  return { ...location, ...(opset === undefined ? {} : { opset }), ...(inputs.length === 0 ? {} : { inputs }) };
 }
 
 const codeOfProblem = {

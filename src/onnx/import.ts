@@ -115,8 +115,17 @@ function buildGraph(importer: Importer, model: ModelProto, options: ImportOption
   };
 }
 
-/** Imports a model; every problem is reported at once. */
-export function importModel(source: ByteSource, options: ImportOptions): Result<ImportedModel> {
+/** What an import gives even where something is wrong with the model. */
+export interface PartialImport {
+  readonly model: ModelProto;
+  /** With problems: the nodes that could be had, in the order in which they were made, and their outputs that are graph outputs. */
+  readonly graph: Graph;
+  readonly problems: readonly Diagnostic[];
+  readonly warnings: readonly Diagnostic[];
+}
+
+/** Imports as much of a model as can be had; fails only where the file cannot be read as a model. */
+export function importPartly(source: ByteSource, options: ImportOptions): Result<PartialImport> {
   const read = readModel(source, options.path);
   if (!read.ok) return read;
   const { model, warnings } = read.value;
@@ -128,16 +137,22 @@ export function importModel(source: ByteSource, options: ImportOptions): Result<
     problems: [],
     warnings: [...warnings],
     spent: { nodes: 0, opened: 0 },
+    at: { place: undefined },
     captured: new Map(),
   };
   indexFunctions(importer, model.functions, functions);
   const graph = buildGraph(importer, model, options);
-  if (importer.problems.length > 0) return { ok: false, diagnostics: importer.problems };
-  const imported = {
-    graph: canonicalOrder(graph),
-    producer: model.producer,
-    opsets: model.opsets,
-    warnings: importer.warnings,
+  return { ok: true, value: { model, graph, problems: importer.problems, warnings: importer.warnings } };
+}
+
+/** Imports a model; every problem is reported at once. */
+export function importModel(source: ByteSource, options: ImportOptions): Result<ImportedModel> {
+  const partial = importPartly(source, options);
+  if (!partial.ok) return partial;
+  const { model, graph, problems, warnings } = partial.value;
+  if (problems.length > 0) return { ok: false, diagnostics: problems };
+  return {
+    ok: true,
+    value: { graph: canonicalOrder(graph), producer: model.producer, opsets: model.opsets, warnings },
   };
-  return { ok: true, value: imported };
 }

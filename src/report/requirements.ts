@@ -1,6 +1,6 @@
 // What a core graph asks of a machine before anything is scheduled: operators, parameters, bytes of weights, chips they need at least. Pure.
 import { byteLengthOf } from "../../ir/dtype.ts";
-import { elementCount, type Graph } from "../../ir/graph/graph.ts";
+import { elementCount, type Graph, type GraphTensor } from "../../ir/graph/graph.ts";
 import { sliceCount, wordsPerSlice } from "../../ir/target/geometry.ts";
 import type { Target } from "../../ir/target/target.ts";
 
@@ -11,10 +11,17 @@ export interface OperatorCount {
 
 /** Operators of a graph and how often each occurs, the most frequent first. */
 export function operatorCounts(graph: Graph): readonly OperatorCount[] {
+  return countsOf(graph.nodes.map(({ op }) => op));
+}
+
+/** How often each name occurs, the most frequent first. */
+export function countsOf(names: readonly string[]): readonly OperatorCount[] {
   const counts = new Map<string, number>();
-  for (const { op } of graph.nodes) counts.set(op, (counts.get(op) ?? 0) + 1);
+  for (const op of names) counts.set(op, (counts.get(op) ?? 0) + 1);
   return [...counts].map(([op, count]) => ({ op, count })).sort((a, b) => b.count - a.count || (a.op < b.op ? -1 : 1));
 }
+
+export type Weight = Pick<GraphTensor, "dtype" | "shape">;
 
 export interface Requirements {
   /** Elements of all constants of more than one dimension. */
@@ -25,10 +32,13 @@ export interface Requirements {
   readonly chipsAtLeast: number;
 }
 
-export function requirementsOf(core: Graph, target: Target, precision: "fp16" | "fp32"): Requirements {
+/** The constants of a graph. */
+export const weightsOf = (graph: Graph): readonly Weight[] => graph.tensors.filter(({ data }) => data !== undefined);
+
+export function requirementsOf(weights: readonly Weight[], target: Target, precision: "fp16" | "fp32"): Requirements {
   let [parameters, weightBytesAtLeast] = [0, 0];
-  for (const { dtype, shape, data } of core.tensors) {
-    if (data === undefined || shape.filter((size) => size > 1).length < 2) continue;
+  for (const { dtype, shape } of weights) {
+    if (shape.filter((size) => size > 1).length < 2) continue;
     const count = elementCount(shape);
     parameters += count;
     weightBytesAtLeast += byteLengthOf(dtype === "float32" && precision === "fp16" ? "float16" : dtype, count);
