@@ -1,4 +1,4 @@
-// `npm run fuzz -- [SUITE...] [--count N] [--seed S] [--from I]`: tries many inputs in a process of its own, which is watched: a crash, an input
+// `npm run fuzz -- [SUITE...] [--count N | --seconds T] [--seed S] [--from I]`: tries many inputs in a process of its own, which is watched: a crash, an input
 // that takes too long, growing memory or files left open are failures, each with the command that makes the input again.
 import { fork } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
@@ -17,7 +17,14 @@ const SLOW_SECONDS = 20;
 const LEAK_BYTES = 48e6;
 const WARM_UP = 0.25;
 
-type Order = { readonly suite: string; readonly count: number; readonly seed: number; readonly from: number };
+type Order = {
+  readonly suite: string;
+  readonly count: number;
+  readonly seed: number;
+  readonly from: number;
+  /** Processor seconds after which no other input is tried. */
+  readonly seconds?: number;
+};
 
 type Report = {
   readonly inputs: number;
@@ -37,7 +44,10 @@ function reasonOf(error: unknown): string {
 }
 
 /** What the child does. */
-function tryAll({ suite: name, count, seed, from }: Order, begin: (index: number) => void): Report {
+function tryAll(
+  { suite: name, count, seed, from, seconds: most = Number.POSITIVE_INFINITY }: Order,
+  begin: (index: number) => void,
+): Report {
   const suite = suites.find((candidate) => candidate.name === name);
   if (suite === undefined) throw new RangeError(`there is no suite ${name}`);
   const { run } = suite.prepare();
@@ -46,7 +56,8 @@ function tryAll({ suite: name, count, seed, from }: Order, begin: (index: number
   let [accepted, slowest] = [0, { index: from, seconds: 0 }];
   let before: Usage = usageNow();
   const start = process.cpuUsage();
-  for (let index = from; index < from + count; index += 1) {
+  let index = from;
+  for (; index < from + count && processorSeconds(start) < most; index += 1) {
     if (index - from === Math.floor(count * WARM_UP)) before = usageNow();
     begin(index);
     const began = process.cpuUsage();
@@ -65,7 +76,7 @@ function tryAll({ suite: name, count, seed, from }: Order, begin: (index: number
   const seconds = processorSeconds(start);
   const after = usageNow();
   return {
-    inputs: count,
+    inputs: index - from,
     accepted,
     codes,
     failures,
@@ -150,6 +161,7 @@ async function main(): Promise<number> {
     allowPositionals: true,
     options: {
       count: { type: "string" },
+      seconds: { type: "string" },
       seed: { type: "string" },
       from: { type: "string" },
       list: { type: "boolean" },
@@ -173,7 +185,10 @@ async function main(): Promise<number> {
   }
   let failures = 0;
   for (const suite of names) {
-    const order = { suite, count: whole(values.count, 2000), seed: whole(values.seed, 1), from: whole(values.from, 0) };
+    // As many as asked for, or for as long, or 2000.
+    const timed = values.seconds === undefined ? {} : { seconds: whole(values.seconds, 0) };
+    const count = whole(values.count, values.seconds === undefined ? 2000 : Number.MAX_SAFE_INTEGER);
+    const order = { suite, count, seed: whole(values.seed, 1), from: whole(values.from, 0), ...timed };
     failures += print(order, await inChild(order));
   }
   return failures === 0 ? 0 : 1;

@@ -1,7 +1,8 @@
 // All fuzz suites as one table.
 import { formatSuites } from "./formats.ts";
+import { lineSuites } from "./line.ts";
 import { onnxSuites } from "./onnx.ts";
 import { programSuites } from "./program.ts";
 import type { Suite } from "./suite.ts";
 
-export const suites: readonly Suite[] = [...onnxSuites, ...programSuites, ...formatSuites];
+export const suites: readonly Suite[] = [...onnxSuites, ...programSuites, ...formatSuites, ...lineSuites];

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { allocateBanked, type BankedBuffer } from "../passes/alloc/banks.ts";
 import { checkBanked } from "../passes/alloc/banks-check.ts";
-import { shuffled } from "./alloc-problems.ts";
+import { permutation } from "../src/testing/laws.ts";
 
 const end = 40;
 
@@ -72,7 +72,7 @@ describe("allocateBanked", () => {
   test("does not depend on the order of the buffers", () => {
     fc.assert(
       fc.property(banked, fc.nat(), (buffers, salt) => {
-        const order = shuffled(buffers.length, salt);
+        const order = permutation(buffers.length, salt);
         const permuted = order.flatMap((index) => buffers[index] ?? []);
         const { offsets } = allocateBanked(buffers, 500);
         expect(allocateBanked(permuted, 500).offsets).toEqual(order.map((index) => offsets[index]));

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { checkAllocation, printAllocViolation } from "../passes/alloc/check.ts";
 import { minimisePeak } from "../passes/alloc/minimise.ts";
 import { type AllocProblem, activitiesOf, verifyAllocProblem } from "../passes/alloc/problem.ts";
-import { anyProblem } from "./alloc-problems.ts";
+import { anyAllocProblem } from "../src/testing/alloc-problems.ts";
 
 const problem: AllocProblem = {
   buffers: [
@@ -83,7 +83,7 @@ describe("checkAllocation", () => {
 
   test("agrees with looking at every time and address", () => {
     fc.assert(
-      fc.property(anyProblem, fc.array(fc.nat(40), { minLength: 30, maxLength: 30 }), (random, picks) => {
+      fc.property(anyAllocProblem, fc.array(fc.nat(40), { minLength: 30, maxLength: 30 }), (random, picks) => {
         const { buffers } = random;
         const offsets = buffers.map((buffer, i) => (picks[i] ?? 0) * (buffer.alignment ?? 1));
         const occupies = (i: number, time: number, address: number): boolean =>
@@ -118,7 +118,7 @@ describe("checkAllocation", () => {
 
   test("catches every buffer of a tight answer that is moved into another", () => {
     fc.assert(
-      fc.property(anyProblem, fc.nat(), fc.integer({ min: 1, max: 3 }), (random, pick, step) => {
+      fc.property(anyAllocProblem, fc.nat(), fc.integer({ min: 1, max: 3 }), (random, pick, step) => {
         const answer = minimisePeak(random, { budget: 0 });
         fc.pre(random.buffers.length > 0);
         const index = pick % random.buffers.length;

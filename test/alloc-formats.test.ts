@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { checkAllocation } from "../passes/alloc/check.ts";
 import { runAlloc } from "../src/formats/alloc.ts";
 import { readAllocTable, writeAllocTable } from "../src/formats/alloc-csv.ts";
-import { anyProblem } from "./alloc-problems.ts";
+import { anyAllocProblem } from "../src/testing/alloc-problems.ts";
 import { sharedData } from "./shared-data.ts";
 
 const example = "id,lower,upper,size\nb1,0,3,4\nb2,3,9,4\nb3,0,9,4\nb4,9,21,4\nb5,0,21,4\n";
@@ -183,7 +183,7 @@ describe("runAlloc", () => {
 
   test("reads back what it is given as text", () => {
     fc.assert(
-      fc.property(anyProblem, ({ buffers }) => {
+      fc.property(anyAllocProblem, ({ buffers }) => {
         const gapText = (gap: { lower: number; upper: number; window?: { lower: number; upper: number } }): string =>
           `${gap.lower}-${gap.upper}${gap.window === undefined ? "" : `@${gap.window.lower}:${gap.window.upper}`}`;
         const rows = buffers.map((b) =>

@@ -5,14 +5,15 @@ import { checkAllocation } from "../passes/alloc/check.ts";
 import { minimisePeak } from "../passes/alloc/minimise.ts";
 import { type AllocBuffer, type AllocProblem, verifyAllocProblem } from "../passes/alloc/problem.ts";
 import { solveAlloc } from "../passes/alloc/solve.ts";
-import { anyProblem, problems, shuffled } from "./alloc-problems.ts";
+import { allocProblems, anyAllocProblem } from "../src/testing/alloc-problems.ts";
+import { permutation } from "../src/testing/laws.ts";
 
 const seed = { seed: 20_241, numRuns: 150 };
 
 describe("minimisePeak", () => {
   test("returns a solution that checks, at or above its lower bound", () => {
     fc.assert(
-      fc.property(anyProblem, (problem) => {
+      fc.property(anyAllocProblem, (problem) => {
         expect(verifyAllocProblem(problem)).toEqual([]);
         const answer = minimisePeak(problem, { budget: 2_000 });
         expect(checkAllocation({ ...problem, capacity: answer.peak }, answer.offsets)).toEqual([]);
@@ -25,8 +26,8 @@ describe("minimisePeak", () => {
 
   test("does not depend on the order of the buffers", () => {
     fc.assert(
-      fc.property(anyProblem, fc.nat(), (problem, salt) => {
-        const order = shuffled(problem.buffers.length, salt);
+      fc.property(anyAllocProblem, fc.nat(), (problem, salt) => {
+        const order = permutation(problem.buffers.length, salt);
         const buffers = order.flatMap((index) => problem.buffers[index] ?? []);
         const one = minimisePeak(problem, { budget: 2_000 });
         const other = minimisePeak({ ...problem, buffers }, { budget: 2_000 });
@@ -63,8 +64,8 @@ function bufferRows(text: string): AllocBuffer[] {
 }
 
 const tiny = fc.oneof(
-  problems({ buffers: 5, time: 6, size: 4, alignments: [1], gaps: false, windows: false }),
-  problems({ buffers: 5, time: 8, size: 4, alignments: [1, 2, 3], gaps: true, windows: false }),
+  allocProblems({ buffers: 5, time: 6, size: 4, alignments: [1], gaps: false, windows: false }),
+  allocProblems({ buffers: 5, time: 8, size: 4, alignments: [1, 2, 3], gaps: true, windows: false }),
 );
 
 describe("exactness", () => {
@@ -112,7 +113,7 @@ describe("exactness", () => {
 });
 
 describe("solveAlloc", () => {
-  const medium = problems({ buffers: 40, time: 30, size: 30, alignments: [1, 1, 4], gaps: true, windows: false });
+  const medium = allocProblems({ buffers: 40, time: 30, size: 30, alignments: [1, 1, 4], gaps: true, windows: false });
 
   test("never fails at a larger capacity where a smaller one fits", () => {
     fc.assert(
@@ -132,8 +133,8 @@ describe("solveAlloc", () => {
 
   test("does not depend on the order of the buffers", () => {
     fc.assert(
-      fc.property(anyProblem, fc.nat(), (problem, salt) => {
-        const order = shuffled(problem.buffers.length, salt);
+      fc.property(anyAllocProblem, fc.nat(), (problem, salt) => {
+        const order = permutation(problem.buffers.length, salt);
         const buffers = order.flatMap((index) => problem.buffers[index] ?? []);
         const one = solveAlloc(problem, { budget: 2_000 });
         const other = solveAlloc({ ...problem, buffers }, { budget: 2_000 });

@@ -162,6 +162,11 @@ const allowed: Readonly<Record<string, Row>> = {
   },
   "src/cli": { why: "the process", imports: ["ir/diag", "src/commands", "src/io", "src/render"] },
   "src/api": { why: "the library's interface", imports: [...irParts, ...backendParts, ...srcParts] },
+  "src/testing": {
+    why: "arbitraries and invariants for those who test schedulers",
+    imports: [...irParts, ...passParts, ...backendParts],
+    packages: ["fast-check"],
+  },
   "src/demo": {
     why: "the README's main job",
     imports: [...irParts, ...backendParts, ...srcParts],

@@ -7,61 +7,9 @@ import { isPositional } from "../passes/partition/positions.ts";
 import { type ChainProblem, type ChainSolution, plainChain, verifyChainProblem } from "../passes/partition/problem.ts";
 import { parseChainProblem, printChainProblem } from "../passes/partition/problem-text.ts";
 import { chipTable, fewestChips, solveChain } from "../passes/partition/solve.ts";
+import { chainProblems } from "../src/testing/partition-problems.ts";
 import { integerOptimum } from "./integer-program.ts";
 import { sharedData } from "./shared-data.ts";
-
-const small = fc.integer({ min: 0, max: 12 });
-const costs = fc.record({
-  computeCycles: small,
-  collectiveCycles: small,
-  weightBytes: small,
-  stateBytes: small,
-  activationBytes: small,
-  receiveBusyCycles: small,
-  sendBusyCycles: small,
-  sendLatencyCycles: small,
-});
-
-const problems: fc.Arbitrary<ChainProblem> = fc
-  .record({
-    layerCount: fc.integer({ min: 1, max: 6 }),
-    degrees: fc.constantFrom([1], [1, 2], [1, 2, 4], [2, 3], [1, 2, 2]),
-    chips: fc.integer({ min: 1, max: 6 }),
-    capacityBytes: fc.integer({ min: 15, max: 60 }),
-    transfer: fc.constantFrom("overlapped" as const, "serial" as const),
-    constrained: fc.boolean(),
-    isUneven: fc.boolean(),
-    chipsPerNode: fc.constantFrom(undefined, undefined, 2, 3, 4),
-  })
-  .chain((shape) =>
-    fc.record({
-      layers: fc.array(
-        fc.record({
-          name: fc.string({ maxLength: 5 }),
-          boundaryBytes: small,
-          costs: fc.tuple(...shape.degrees.map((_, i) => (i === 0 ? costs : fc.option(costs, { nil: undefined })))),
-        }),
-        { minLength: shape.layerCount, maxLength: shape.layerCount },
-      ),
-      degrees: fc.constant(shape.degrees),
-      chips: fc.constant(shape.chips),
-      capacityBytes: fc.constant(shape.capacityBytes),
-      transfer: fc.constant(shape.transfer),
-      cutAfter: fc.array(fc.nat(shape.layerCount - 1), { maxLength: shape.constrained ? 2 : 0 }),
-      pins: fc.array(fc.record({ layer: fc.nat(shape.layerCount - 1), chip: fc.nat(shape.chips - 1) }), {
-        maxLength: shape.constrained ? 2 : 0,
-      }),
-      ...(shape.isUneven && shape.chips > 1
-        ? {
-            borders: fc.array(fc.record({ busyFactor: fc.constantFrom(1, 1.5, 3), extraLatencyCycles: small }), {
-              minLength: shape.chips - 1,
-              maxLength: shape.chips - 1,
-            }),
-          }
-        : {}),
-      ...(shape.chipsPerNode === undefined ? {} : { chipsPerNode: fc.constant(shape.chipsPerNode) }),
-    }),
-  );
 
 type Best = { interval: number; latency: number; chips: number };
 
@@ -113,7 +61,7 @@ describe("solveChain", () => {
     let feasible = 0;
     let infeasible = 0;
     fc.assert(
-      fc.property(problems, (problem) => {
+      fc.property(chainProblems, (problem) => {
         expect(verifyChainProblem(problem)).toEqual([]);
         const all = exhaustive(problem);
         const solution = solveChain(problem);
@@ -143,7 +91,7 @@ describe("solveChain", () => {
 
   it("says what does not fit, and how many chips would do", () => {
     fc.assert(
-      fc.property(problems, (problem) => {
+      fc.property(chainProblems, (problem) => {
         const solution = solveChain(problem);
         const needed = fewestChips(problem);
         if (problem.borders !== undefined) {
@@ -202,7 +150,7 @@ describe("solveChain", () => {
   });
 
   it("agrees with an integer program over stages of several variants", async () => {
-    const cases = fc.sample(problems, { seed: 25, numRuns: 60 }).filter((problem) => !isPositional(problem));
+    const cases = fc.sample(chainProblems, { seed: 25, numRuns: 60 }).filter((problem) => !isPositional(problem));
     let solved = 0;
     for (const problem of cases) {
       const optimum = await integerOptimum(stageProgram(problem));
@@ -217,7 +165,7 @@ describe("solveChain", () => {
 
   it("gives the same answer for the same problem, and never a worse one with more chips or more memory", () => {
     fc.assert(
-      fc.property(problems, (problem) => {
+      fc.property(chainProblems, (problem) => {
         const solution = solveChain(problem);
         expect(solveChain(problem)).toEqual(solution);
         if (solution.kind === "infeasible") return;
@@ -376,7 +324,7 @@ describe("checkChain", () => {
 describe("chain text", () => {
   it("prints and parses to the same problem", () => {
     fc.assert(
-      fc.property(problems, (problem) => {
+      fc.property(chainProblems, (problem) => {
         expect(parseChainProblem(printChainProblem(problem))).toEqual({ ok: true, problem });
       }),
       { seed: 24, numRuns: 100 },

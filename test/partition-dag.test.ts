@@ -10,8 +10,9 @@ import {
   verifyDagProblem,
 } from "../passes/partition/dag-problem.ts";
 import { solveDag } from "../passes/partition/dag-solve.ts";
+import { placementProblems } from "../src/testing/partition-problems.ts";
 import { integerOptimum } from "./integer-program.ts";
-import { bestOfAll, placementProblems } from "./partition-problems.ts";
+import { bestOfAll } from "./partition-problems.ts";
 
 describe("solveDag", () => {
   it("finds the best of all placements and proves it", () => {

@@ -12,7 +12,8 @@ import {
   verifyRouteProblem,
 } from "../passes/route/problem.ts";
 import { solveRoute } from "../passes/route/solve.ts";
-import { joined, routeProblem, routeProblems, transfer } from "./route-problems.ts";
+import { routeProblems } from "../src/testing/route-problems.ts";
+import { joined, routeProblem, transfer } from "./route-problems.ts";
 
 const budget = 30_000;
 

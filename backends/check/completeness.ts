@@ -144,6 +144,10 @@ function checkTensors(findings: Findings, program: Program): boolean {
   return good;
 }
 
+/** Operations that may leave all bytes where they are. */
+const isFree = (op: Program["graph"]["nodes"][number]["op"]): boolean =>
+  coreOps[op].group === "view" || op === "bitcast";
+
 /** A node is accounted for when an instruction's note names one of its sources; views may cost nothing. */
 function checkNodes(findings: Findings, program: Program, sites: readonly Site[]): void {
   const claimed = new Set<number>();
@@ -152,7 +156,7 @@ function checkNodes(findings: Findings, program: Program, sites: readonly Site[]
   for (const note of notes) for (const origin of program.debug.notes[note]?.origins ?? []) claimed.add(origin);
   program.graph.nodes.forEach((node, index) => {
     countChecked(findings, "completeness");
-    if (coreOps[node.op].group === "view" || node.origins.length === 0) return;
+    if (isFree(node.op) || node.origins.length === 0) return;
     if (node.origins.some((origin) => claimed.has(origin))) return;
     const names = node.origins.map((origin) => program.debug.origins[origin]?.name ?? `#${origin}`).join(", ");
     const tensor = program.graph.tensors[node.output]?.name ?? null;

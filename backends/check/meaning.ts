@@ -128,9 +128,18 @@ const hashSet = (salt: number) => (a: number, b: number) => hashPair(salt, Math.
 const inOrder = (salt: number) => (a: number, b: number) => hashPair(salt, a, b);
 const shiftAmount = (b: number, outside: number): number => (b >= 0 && b <= 31 ? b : outside);
 
+/** By nothing, it leaves a lane as it is. */
 function shift(a: Lanes, b: Lanes, salt: number, concrete: (a: number, b: number) => number): Lanes {
-  const result = mapInts(a, b, concrete, inOrder(salt));
-  return b.kind === laneKinds.bits && b.x.every((bits) => bits === 0) ? a : result;
+  const moved = mapInts(a, b, concrete, inOrder(salt));
+  const isKept = (i: number): boolean => kindAt(b, i) === laneKinds.bits && b.x[i] === 0;
+  const x = newInts(moved.x.length);
+  const kinds = newBytes(x.length);
+  for (let i = 0; i < x.length; i++) {
+    const from = isKept(i) ? a : moved;
+    x[i] = from.x[i] as number;
+    kinds[i] = kindAt(from, i);
+  }
+  return mixedLanes(x, kinds);
 }
 
 const comparisons = {

@@ -292,6 +292,12 @@ export const diagnosticCodes = {
       "Two numbers of the target do not fit each other, such as a tile that is wider than the vector. The message names both.",
     exit: 2,
   },
+  LPU3007: {
+    title: "target beyond this compiler",
+    explain:
+      "The target is consistent, but this compiler's schedules need more of it than it has, such as longer chains of vector operations. The message names the field and what is needed.",
+    exit: 3,
+  },
   LPU3010: {
     title: "chip count does not suit the topology",
     explain:

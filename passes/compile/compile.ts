@@ -16,6 +16,7 @@ import type { ShardedGraph } from "../shard/sharded.ts";
 import { chainProblem, weightChain } from "./chain-costs.ts";
 import { graphDemand } from "./demand.ts";
 import { doesNotFit, type OtherDemand, shortageOf } from "./does-not-fit.ts";
+import { unmetNeeds } from "./needs.ts";
 import { type OtherCount, otherCounts } from "./other-counts.ts";
 import type { PassName } from "./pass-names.ts";
 import { placeBlocks, stageBytes } from "./place.ts";
@@ -115,6 +116,8 @@ export function cutBlocks(
 
 /** Compiles a core graph. `chips: "auto"` takes the fewest that hold it. */
 export function compileGraph(graph: Graph, target: Target, options: CompileOptions): Result<Compiled> {
+  const unmet = unmetNeeds(graph, target);
+  if (unmet.length > 0) return fail(...unmet);
   const { chips, tensorParallel = 1 } = options;
   const compile = (ways: number, count: number | "auto"): Result<Compiled> => {
     if (count !== "auto" && count % ways !== 0)

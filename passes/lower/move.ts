@@ -320,18 +320,19 @@ function pushAssembly(
   }
 }
 
-/** Pieces that one pass joins: as many as there are SXM units in a hemisphere. */
-const mergedAtOnce = 4;
+/** Pieces that one pass joins: at most as many as there are SXM units in a hemisphere. */
+const mergedAtOnce = ({ target }: LowerContext): number => Math.min(4, target.sxm.unitsPerHemisphere);
 
 /** A job with many pieces as a tree of jobs over temporary storages, inner ones first. */
 function mergeInSteps(context: LowerContext, job: PermuteJob): PermuteJob[] {
-  if (job.pieces.length <= mergedAtOnce) return [job];
+  const most = mergedAtOnce(context);
+  if (job.pieces.length <= most) return [job];
   const { type } = storageOf(context, job.out.storage);
   const count = job.out.vectors.length;
   const jobs: PermuteJob[] = [];
   const pieces: PermuteJob["pieces"][number][] = [];
-  for (let from = 0; from < job.pieces.length; from += mergedAtOnce) {
-    const some = job.pieces.slice(from, from + mergedAtOnce);
+  for (let from = 0; from < job.pieces.length; from += most) {
+    const some = job.pieces.slice(from, from + most);
     const only = some[0];
     if (some.length === 1 && only !== undefined) {
       pieces.push(only);

@@ -38,6 +38,12 @@ function reduceOp(node: GraphNode, float: boolean): AluOp {
   }
 }
 
+/** Whether every index of a dimension has a vector of its own: those of an expanded one share theirs. */
+function isApart(layout: Layout, axis: number): boolean {
+  const { vectors } = dimOffsets(layout.dims[axis] ?? [], layout.shape[axis] as number);
+  return new Set(vectors).size === vectors.length;
+}
+
 export function lowerReduce(
   context: LowerContext,
   node: GraphNode,
@@ -51,8 +57,10 @@ export function lowerReduce(
   const still = homes.find(
     (home) =>
       !along(home) &&
+      home.layout.lane === 0 &&
       home.layout.dims.filter((digits) => runsAlongLanes(digits)).length <= 1 &&
-      hasStandardLanes(context, home.layout),
+      hasStandardLanes(context, home.layout) &&
+      axes.every((axis) => isApart(home.layout, axis)),
   );
   if (still !== undefined) {
     reduceVectors(context, node, still, demands, origins);

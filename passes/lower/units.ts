@@ -125,6 +125,29 @@ export function planUnits(
   return orderUnits(clusters, owner, consumers, producers, outputs);
 }
 
+/**
+ * Whether the node can take what the cluster computes as it comes: not through a view, which reads elements in another order, and not where the
+ * value is narrowed to bytes, which happens when it is written.
+ */
+function isStreamed(
+  producers: ReadonlyMap<TensorId, GraphNode>,
+  owner: ReadonlyMap<NodeId, number>,
+  node: GraphNode,
+  cluster: number,
+): boolean {
+  return node.inputs.every((input) => {
+    if (input === null || clusterOfTensor(producers, owner, input) !== cluster) return true;
+    const producer = producers.get(input);
+    return producer !== undefined && !isView(producer) && producer.op !== "toInt8";
+  });
+}
+
+/** Operations behind each other: one link of the chain is left for a copy of a result, and operands wait no longer than they are kept. */
+function mostDepth({ vxm }: Target): number {
+  const slowest = Math.max(vxm.latency.simple, vxm.latency.multiply, vxm.latency.large);
+  return Math.min(vxm.chainDepth - 1, 1 + Math.floor(vxm.operandHistory / slowest));
+}
+
 /** Adds an elementwise node to the cluster of one of its operands where the VXM has room and no cycle arises. */
 function joinCluster(
   graph: Graph,
@@ -149,6 +172,7 @@ function joinCluster(
     if (!isElementwise(head)) continue;
     const clusterShape = graph.tensors[head.outputs[0] as TensorId]?.shape ?? [];
     if (clusterShape.length !== shape.length || clusterShape.some((size, d) => size !== shape[d])) continue;
+    if (!isStreamed(producers, owner, node, candidate)) continue;
     let depth = 1;
     const added = new Set<TensorId>();
     for (const input of node.inputs) {
@@ -160,7 +184,7 @@ function joinCluster(
       else if (!isScalarConstant(graph, input) && !cluster.sources.has(input)) added.add(input);
     }
     if (
-      depth > target.vxm.chainDepth - 1 ||
+      depth > mostDepth(target) ||
       cluster.sources.size + added.size > maxSources ||
       cluster.nodes.length + 1 > target.vxm.largeAlus.length
     )

@@ -193,14 +193,16 @@ function permuteMerged(state: ScheduleState, job: PermuteJob): void {
     const inward: Direction = side === "W" ? "E" : "W";
     return { choice: addRead(builder, piece.access, column, inward, 0, 1).choice, direction: inward };
   });
-  const latency = target.vxm.latency.simple;
+  const { simple: latency, multiply, large } = target.vxm.latency;
+  // As long as results of faster operations could come out together with the last ones of these.
+  const length = count + latency - Math.min(latency, multiply, large);
   const ops = streams.length - 1;
   const needsLarge = type !== "f32" && type !== "i32";
   const alus = Array.from({ length: ops }, (_, i) => {
     const last = i === ops - 1;
     const all = Array.from({ length: target.vxm.alus }, (_, a) => a);
     const allowed = last && needsLarge ? target.vxm.largeAlus : all;
-    builder.choices.push({ options: allowed.map((a) => [resources.alu(a)]), at: i * latency, length: count });
+    builder.choices.push({ options: allowed.map((a) => [resources.alu(a)]), at: i * latency, length });
     return builder.choices.length - 1;
   });
   const done = ops * latency;

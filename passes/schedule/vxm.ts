@@ -111,11 +111,12 @@ function addPass(
     const small = Array.from({ length: target.vxm.alus }, (_, a) => a).filter((a) => !target.vxm.largeAlus.includes(a));
     const candidates = large ? target.vxm.largeAlus : [...small, ...target.vxm.largeAlus];
     // A slower operation's results come out after those of a faster one issued behind it: the ALU is kept until they cannot meet.
-    const tail = aluLatency(target, op.op) - target.vxm.latency.simple;
+    const { simple, multiply, large: slow } = target.vxm.latency;
+    const tail = aluLatency(target, op.op) - Math.min(simple, multiply, slow);
     builder.choices.push({
       options: candidates.map((a) => [resources.alu(a)]),
       at: at + (offsets[i] as number),
-      length: length + Math.max(0, tail),
+      length: length + tail,
     });
     return builder.choices.length - 1;
   });
