@@ -175,7 +175,9 @@ function compileShared(model: Graph, target: Target, options: CompileOptions, wa
   if (demand.weightBytes <= weights.capacityBytes * weights.chips) {
     for (const stages of counts) {
       const topology = buildTopology(options.topology ?? target.topology, target.link, stages * ways);
-      if (!topology.ok) return topology;
+      if (!topology.ok && stages === counts[0]) return topology;
+      // So many chips cannot be joined: what fewer of them lack is what there is to say.
+      if (!topology.ok) break;
       for (const columns of ["apart", "spread"] as const) {
         const blocks = blocksWith(columns);
         if (blocks === undefined) return stopped;

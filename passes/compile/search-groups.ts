@@ -13,12 +13,13 @@ const isTooSmall = (result: Result<Compiled>): boolean =>
   result.diagnostics.length > 0 &&
   result.diagnostics.every(({ code }) => code === "LPU4001" || code === "LPU4002");
 
-/** The first that is not too small; other failures end the search. */
+/** The first that is not too small. Other failures end the search, and where smaller ones were too small, that is what there is to say. */
 export function firstThatHolds(candidates: readonly (() => Result<Compiled>)[]): Result<Compiled> {
   let last: Result<Compiled> | undefined;
   for (const candidate of candidates) {
-    last = candidate();
-    if (!isTooSmall(last)) return last;
+    const result = candidate();
+    if (!isTooSmall(result)) return result.ok || last === undefined || result.diagnostics.length === 0 ? result : last;
+    last = result;
   }
   return last ?? fail(diagnostic("LPU4002", "there are no chips"));
 }
