@@ -1,6 +1,7 @@
 // The whole pipeline for a model file: import and fold, legalise to the core graph, compile to a program. Knows files and ONNX; decides nothing.
 import { textBytesOf } from "../backends/encode/queues.ts";
 import type { Result } from "../ir/diag/diagnostic.ts";
+import type { FusionSet } from "../ir/graph/fusions.ts";
 import type { Graph } from "../ir/graph/graph.ts";
 import type { TensorValue } from "../ir/graph/values.ts";
 import type { Target, TopologySpec } from "../ir/target/target.ts";
@@ -39,6 +40,8 @@ export interface ModelOptions {
   readonly shapes: ReadonlyMap<string, readonly number[]>;
   readonly precision: "fp16" | "fp32";
   readonly allowNarrowing?: boolean;
+  /** Fusions that are not made. */
+  readonly without?: FusionSet;
   /** Pins, cuts, or a whole placement; by default the compiler decides. */
   readonly placement?: PlacementRequest;
   /** How long to search for a short schedule; 1 is usual, 0 takes the first. */
@@ -105,6 +108,7 @@ function legalModel(path: string, options: ModelOptions): Result<Legal> {
   const legal = legalise(imported.value.graph, {
     precision: options.precision,
     ...(options.allowNarrowing === undefined ? {} : { allowNarrowing: options.allowNarrowing }),
+    ...(options.without === undefined ? {} : { without: options.without }),
   });
   if (!legal.ok) return legal;
   if (options.onMade?.({ pass: "legalise", graph: legal.value }) === false) return stopped;
@@ -120,6 +124,7 @@ function compileOptions(path: string, options: ModelOptions, { imported }: Legal
     ...(options.onStage === undefined ? {} : { onStage: options.onStage }),
     ...(options.onMade === undefined ? {} : { onMade: options.onMade }),
     ...(options.effort === undefined ? {} : { effort: options.effort }),
+    ...(options.without === undefined ? {} : { without: options.without }),
     ...(options.inFlight === undefined ? {} : { inFlight: options.inFlight }),
     ...(options.repeats === undefined ? {} : { repeats: options.repeats }),
     ...(options.placement === undefined ? {} : { placement: options.placement }),

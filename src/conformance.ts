@@ -4,6 +4,7 @@ import { textBytesOf } from "../backends/encode/queues.ts";
 import type { HostTensor } from "../backends/interp/host.ts";
 import { interpret } from "../backends/interp/interpret.ts";
 import type { Diagnostic } from "../ir/diag/diagnostic.ts";
+import type { FusionSet } from "../ir/graph/fusions.ts";
 import { bytesOf, type TensorValue, valueFromBytes } from "../ir/graph/values.ts";
 import type { Program } from "../ir/machine/program.ts";
 import type { Target, TopologySpec } from "../ir/target/target.ts";
@@ -31,6 +32,7 @@ export interface CaseOptions {
   readonly chips: number | "auto";
   readonly rule: CompareRule;
   readonly allowNarrowing?: boolean;
+  readonly without?: FusionSet;
 }
 
 export interface CaseResult {
@@ -109,11 +111,13 @@ function runDataSet(folder: string, inputs: readonly string[], set: DataSet, opt
   if (!imported.ok) return { ...refused(imported.diagnostics), fixed: [], cycles: 0 };
   const { graph, fixed } = imported.value;
   const narrowing = options.allowNarrowing === undefined ? {} : { allowNarrowing: options.allowNarrowing };
-  const core = legalise(graph, { precision: options.precision, ...narrowing });
+  const without = options.without === undefined ? {} : { without: options.without };
+  const core = legalise(graph, { precision: options.precision, ...narrowing, ...without });
   if (!core.ok) return { ...refused(core.diagnostics), fixed, cycles: 0 };
   const compiled = compileGraph(core.value, target, {
     chips: options.chips,
     effort: 0,
+    ...without,
     ...(options.topology === undefined ? {} : { topology: options.topology }),
     ...(options.tensorParallel === undefined ? {} : { tensorParallel: options.tensorParallel }),
     modelName: graph.name,

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { verifyProgram } from "../backends/check/verify.ts";
 import type { HostTensor } from "../backends/interp/host.ts";
 import { interpret } from "../backends/interp/interpret.ts";
+import type { FusionSet } from "../ir/graph/fusions.ts";
 import { bytesOf, numbersOf, type TensorValue, valueFromBytes } from "../ir/graph/values.ts";
 import type { Program } from "../ir/machine/program.ts";
 import type { TopologyKind } from "../ir/target/target.ts";
@@ -19,6 +20,7 @@ export interface LineOptions {
   readonly inFlight?: number;
   readonly tensorParallel?: TensorParallel;
   readonly precision?: "fp16" | "fp32";
+  readonly without?: FusionSet;
   readonly dims?: Readonly<Record<string, number>>;
 }
 
@@ -35,6 +37,7 @@ export function compileForTest(path: string, options: LineOptions = {}): Compile
     shapes: new Map(),
     precision: options.precision ?? "fp32",
     effort: 0,
+    ...(options.without === undefined ? {} : { without: options.without }),
   });
   if (!compiled.ok) throw new Error(compiled.diagnostics.map((d) => `${d.code}: ${d.message}`).join("\n"));
   return compiled.value;

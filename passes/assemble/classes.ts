@@ -1,4 +1,5 @@
 // Compiling each distinct block once: lowering, border locations, schedule. Blocks of one class share everything but addresses and tensors.
+import type { FusionSet } from "../../ir/graph/fusions.ts";
 import type { Graph, TensorId } from "../../ir/graph/graph.ts";
 import { columnCount, type Hemisphere } from "../../ir/target/geometry.ts";
 import type { Target } from "../../ir/target/target.ts";
@@ -141,6 +142,7 @@ export function lowerBlocks(
   chain: BlockChain,
   target: Target,
   halfTables: ReadonlySet<TensorId>,
+  without: FusionSet = new Set(),
 ): LoweredBlocks {
   const ordinals = borderOrdinals(graph, chain, exchanges);
   const graphInputs = new Set(graph.inputs.map((input) => input.tensor));
@@ -152,7 +154,11 @@ export function lowerBlocks(
     const before = known.get(key);
     if (before !== undefined) return before;
     const inputs = block.inputs.map((tensor) => ({ tensor, mayBeF16: graphInputs.has(tensor) }));
-    const lowered = lowerBlock(graph, { nodes: block.nodes, inputs, outputs: block.outputs, halfTables }, target);
+    const lowered = lowerBlock(
+      graph,
+      { nodes: block.nodes, inputs, outputs: block.outputs, halfTables, without },
+      target,
+    );
     const index = classes.length;
     classes.push({ first: block, lowered, pinned: pinBorders(target, lowered, ordinals) });
     known.set(key, index);

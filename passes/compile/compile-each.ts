@@ -53,7 +53,7 @@ export function compileEach<T>(
   if (!cut.ok) return cut;
   const work: Work = { model: graph, sharded, target, options, ...cut.value };
   options.onStage?.("lower");
-  const lowered = lowerBlocks(sharded, work.chain, target, halfOnAllRanks(graph, sharded, target));
+  const lowered = lowerBlocks(sharded, work.chain, target, halfOnAllRanks(graph, sharded, target), options.without);
   const scheduled = new Map<WeightColumns, CompiledBlocks>();
   const blocksWith = (weights: WeightColumns): CompiledBlocks => {
     const known = scheduled.get(weights);
@@ -76,6 +76,8 @@ export function compileEach<T>(
     }
     let attempt: Attempt = compileFor(work, blocksWith("apart"), topology.value);
     if (attempt.kind === "full") attempt = compileFor(work, blocksWith("spread"), topology.value);
+    if (attempt.kind === "full" && attempt.finding !== undefined)
+      attempt = compileFor(work, blocksWith("anywhere"), topology.value);
     rows.push({ chips, outcome: outcomeOf(attempt, summarise) });
   }
   return ok(rows);

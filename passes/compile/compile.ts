@@ -1,6 +1,7 @@
 // The pipeline from a core graph to a machine program: blocks, classes, partition over chips, assembly.
 import { diagnostic } from "../../ir/diag/codes.ts";
 import { fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
+import type { FusionSet } from "../../ir/graph/fusions.ts";
 import type { Graph, TensorId } from "../../ir/graph/graph.ts";
 import type { Program } from "../../ir/machine/program.ts";
 import type { Target, TopologySpec } from "../../ir/target/target.ts";
@@ -11,7 +12,7 @@ import { halfTablesOf } from "../assemble/half-tables.ts";
 import { type BlockChain, findBlocks } from "../blocks/blocks.ts";
 import type { ChainProblem } from "../partition/problem.ts";
 import { fewestChips } from "../partition/solve.ts";
-import type { WeightColumns } from "../schedule/state.ts";
+import { type WeightColumns, weightColumns } from "../schedule/state.ts";
 import type { ShardedGraph } from "../shard/sharded.ts";
 import { chainProblem, weightChain } from "./chain-costs.ts";
 import { graphDemand } from "./demand.ts";
@@ -43,6 +44,8 @@ export interface CompileOptions extends AssemblyOptions {
   readonly placement?: PlacementRequest;
   /** What the model would ask for if something about it were different; called where it does not fit. */
   readonly otherDemands?: () => readonly OtherDemand[];
+  /** Fusions that are not made. */
+  readonly without?: FusionSet;
   /** Without repetition the whole model is one block. Default true. */
   readonly repeats?: boolean;
   /** Told when a pass begins, for progress and timing; `levers` is the search for what would make a model fit. */
@@ -157,7 +160,7 @@ function compileShared(model: Graph, target: Target, options: CompileOptions, wa
   if (!pins.ok) return pins;
   options.onStage?.("lower");
   const halfTables = halfOnAllRanks(model, sharded, target);
-  const lowered = lowerBlocks(sharded, chain, target, halfTables);
+  const lowered = lowerBlocks(sharded, chain, target, halfTables, options.without);
   if (!goesOn({ pass: "lower", blocks: lowered })) return stopped;
   const scheduled = new Map<WeightColumns, CompiledBlocks>();
   /** Undefined where the observer ends the compilation. */
@@ -178,7 +181,9 @@ function compileShared(model: Graph, target: Target, options: CompileOptions, wa
       if (!topology.ok && stages === counts[0]) return topology;
       // So many chips cannot be joined: what fewer of them lack is what there is to say.
       if (!topology.ok) break;
-      for (const columns of ["apart", "spread"] as const) {
+      for (const columns of weightColumns) {
+        // Only where slices were full, not the chips.
+        if (columns === "anywhere" && full.finding === undefined) continue;
         const blocks = blocksWith(columns);
         if (blocks === undefined) return stopped;
         const attempt = compileFor(work, blocks, topology.value);

@@ -5,6 +5,7 @@ import { byteLengthOf, type DType } from "../../ir/dtype.ts";
 import type { Attrs } from "../../ir/graph/attr.ts";
 import { evaluateCore } from "../../ir/graph/core-eval.ts";
 import type { CoreOp } from "../../ir/graph/core-ops.ts";
+import type { FusionSet } from "../../ir/graph/fusions.ts";
 import {
   type ConstData,
   elementCount,
@@ -50,6 +51,7 @@ export interface Interval {
 
 export interface CoreDraft {
   readonly precision: Precision;
+  readonly without: FusionSet;
   readonly tensors: GraphTensor[];
   readonly nodes: CoreNode[];
   readonly producers: Map<TensorId, CoreNode>;
@@ -64,9 +66,10 @@ export interface CoreDraft {
 /** Constants up to this many elements are decoded, compared and folded at once; larger ones fold when they are read. */
 export const SMALL_ELEMENTS = 1 << 16;
 
-export function createCoreDraft(precision: Precision): CoreDraft {
+export function createCoreDraft(precision: Precision, without: FusionSet = new Set()): CoreDraft {
   return {
     precision,
+    without,
     tensors: [],
     nodes: [],
     producers: new Map(),

@@ -1,6 +1,7 @@
 // ONNX-form graph -> core-form graph: each operator's lowering in turn, everything that cannot be lowered reported at once.
 import { diagnostic } from "../../ir/diag/codes.ts";
 import { type Diagnostic, invariant, type Result } from "../../ir/diag/diagnostic.ts";
+import type { FusionSet } from "../../ir/graph/fusions.ts";
 import { type Graph, type GraphNode, type GraphTensor, nodeId, type TensorId } from "../../ir/graph/graph.ts";
 import { completeAttrs } from "../../ir/graph/infer.ts";
 import { isOnnxOp, type OnnxOp, onnxOps } from "../../ir/graph/onnx-ops.ts";
@@ -17,6 +18,8 @@ export interface LegaliseOptions {
   readonly precision: Precision;
   /** Compute float64 in float32 instead of refusing it. */
   readonly allowNarrowing?: boolean;
+  /** Fusions that are not made. */
+  readonly without?: FusionSet;
 }
 
 interface Legaliser {
@@ -189,7 +192,7 @@ function finish(l: Legaliser): Graph {
 /** Lowers every operator of an ONNX-form graph to core ops, or says everything that is in the way. */
 export function legalise(graph: Graph, options: LegaliseOptions): Result<Graph> {
   invariant(graph.form === "onnx", "a graph is legalised once");
-  const draft = createCoreDraft(options.precision);
+  const draft = createCoreDraft(options.precision, options.without);
   const l: Legaliser = { graph, draft, values: new Map(), bytes: new Map(), readers: readersOf(graph), problems: [] };
   if (options.allowNarrowing !== true) reportWideFloats(l);
   for (const { name, tensor } of graph.inputs) {

@@ -53,7 +53,7 @@ function isEven(d: CoreDraft, { scale, zero }: QuantisedForm, fromBack: number):
 
 /** Exact sums of the bytes, scaled; undefined where an operand is no matrix of bytes with one scale along the sum. */
 function bytesProduct(d: CoreDraft, a: QuantisedForm | undefined, b: QuantisedForm | undefined): TensorId | undefined {
-  if (a === undefined || b === undefined) return undefined;
+  if (a === undefined || b === undefined || d.without.has("bytes")) return undefined;
   if (shapeOf(d, a.scale).length < 2 || shapeOf(d, b.scale).length < 2) return undefined;
   if (!isEven(d, a, 1) || !isEven(d, b, 2)) return undefined;
   const sums = integerProduct(d, { bytes: a.bytes(), zero: a.zero }, { bytes: b.bytes(), zero: b.zero });

@@ -1,5 +1,6 @@
 // Lowering of one block of the core graph to kernels: units, layout choice, then one kernel after the other in data-flow order.
 import { invariant } from "../../ir/diag/diagnostic.ts";
+import type { FusionSet } from "../../ir/graph/fusions.ts";
 import type { Graph, GraphNode, TensorId } from "../../ir/graph/graph.ts";
 import type { Target } from "../../ir/target/target.ts";
 import { buildPass, type Demands, escaping, standardLaneDim } from "./elementwise.ts";
@@ -39,6 +40,8 @@ export interface Block {
   readonly outputs: readonly TensorId[];
   /** Constant tables whose elements are all float16 numbers. */
   readonly halfTables: ReadonlySet<TensorId>;
+  /** Fusions that are not made. */
+  readonly without: FusionSet;
 }
 
 /** Where a border tensor stands: its storage and layout; the place is decided outside. */
@@ -81,7 +84,7 @@ export function lowerBlock(graph: Graph, block: Block, target: Target): LoweredB
   const producers = new Map<TensorId, GraphNode>();
   for (const node of block.nodes) for (const output of node.outputs) if (output !== null) producers.set(output, node);
   const outputs = new Set(block.outputs.filter((id) => graph.tensors[id]?.data === undefined));
-  const plan = planUnits(graph, producers, block.nodes, outputs, target);
+  const plan = planUnits(graph, producers, block, outputs, target);
   const demands = demandsOf(graph, plan, outputs);
   const laneDims = chooseLaneDims(graph, target, plan, producers, outputs);
   const context: LowerContext = {

@@ -1,6 +1,7 @@
 // Units of lowering: elementwise nodes that one VXM pass can compute together, and single nodes of the other kinds, in an order that
 // respects the data flow. Decides what is fused with what; knows no layouts.
 import { coreOps } from "../../ir/graph/core-ops.ts";
+import type { FusionSet } from "../../ir/graph/fusions.ts";
 import type { Graph, GraphNode, NodeId, TensorId } from "../../ir/graph/graph.ts";
 import type { Target } from "../../ir/target/target.ts";
 import { isView } from "./homes.ts";
@@ -89,10 +90,11 @@ function reaches(clusters: readonly Cluster[], from: number, goal: number): bool
 export function planUnits(
   graph: Graph,
   producers: ReadonlyMap<TensorId, GraphNode>,
-  nodes: readonly GraphNode[],
+  block: { readonly nodes: readonly GraphNode[]; readonly without: FusionSet },
   outputs: ReadonlySet<TensorId>,
   target: Target,
 ): UnitPlan {
+  const { nodes, without } = block;
   const consumers = new Map<TensorId, GraphNode[]>();
   for (const node of nodes) {
     for (const input of node.inputs) {
@@ -111,9 +113,10 @@ export function planUnits(
       const cluster = input === null ? undefined : clusterOfTensor(producers, owner, input);
       if (cluster !== undefined) needs.add(cluster);
     }
-    const joined = isElementwise(node)
-      ? joinCluster(graph, producers, clusters, owner, node, needs, target)
-      : undefined;
+    const joined =
+      isElementwise(node) && !without.has("elementwise")
+        ? joinCluster(graph, producers, clusters, owner, node, needs, target)
+        : undefined;
     if (joined !== undefined) {
       owner.set(node.id, joined);
       continue;
@@ -122,7 +125,7 @@ export function planUnits(
     owner.set(node.id, clusters.length);
     clusters.push({ nodes: [node], depth: new Map([[node.id, 1]]), sources, needs });
   }
-  return orderUnits(clusters, owner, consumers, producers, outputs);
+  return orderUnits(clusters, owner, consumers, producers, outputs, without);
 }
 
 /**
@@ -206,6 +209,7 @@ function orderUnits(
   consumers: ReadonlyMap<TensorId, readonly GraphNode[]>,
   producers: ReadonlyMap<TensorId, GraphNode>,
   outputs: ReadonlySet<TensorId>,
+  without: FusionSet,
 ): UnitPlan {
   const fed = new Map<number, { matmul: GraphNode; views: GraphNode[] }>();
   const folded = new Map<number, number>();
@@ -215,6 +219,7 @@ function orderUnits(
       const found = feedingMatmul(source, consumers, producers, outputs, cluster);
       const matmulCluster = found && owner.get(found.matmul.id);
       if (found === undefined || matmulCluster === undefined || folded.has(matmulCluster)) continue;
+      if (without.has(found.matmul.op === "matmul" ? "products" : "reductions")) continue;
       fed.set(index, found);
       folded.set(matmulCluster, index);
       break;

@@ -98,7 +98,9 @@ export function candidateLocations(
   const [ownFrom, ownTo] = apart ? [narrow, all] : width === 4 ? [0, wide] : [wide, narrow];
   const words = partWords(storage, part);
   const isConstant = storage.content !== undefined;
-  const [from, to] = isConstant && words >= tableShare * state.target.mem.wordsPerBank ? [0, all] : [ownFrom, ownTo];
+  const isTable = isConstant && words >= tableShare * state.target.mem.wordsPerBank;
+  const isAnywhere = state.weights === "anywhere" && !isConstant;
+  const [from, to] = isTable || isAnywhere ? [0, all] : [ownFrom, ownTo];
   const avoided = avoidedColumns(state, storage.id, part);
   const found: { location: Location; cost: number }[] = [];
   for (const hemisphere of side === undefined ? hemispheres : [side]) {

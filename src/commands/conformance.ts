@@ -54,7 +54,7 @@ export async function conformanceCommand(session: Session): Promise<Result<Outco
     const help = "a case is a folder with model.onnx and test_data_set_0";
     return fail(diagnostic("LPU1001", `no test case in ${session.operands.join(", ")}`, { help }));
   }
-  const { target, topology, tensorParallel, precision, chips, allowNarrowing = false } = options.value;
+  const { target, topology, tensorParallel, precision, chips, allowNarrowing = false, without } = options.value;
   const caseOptions: CaseOptions = {
     target,
     ...(topology === undefined ? {} : { topology }),
@@ -63,6 +63,7 @@ export async function conformanceCommand(session: Session): Promise<Result<Outco
     chips,
     rule: rule.value,
     allowNarrowing,
+    ...(without === undefined ? {} : { without }),
   };
   const journal = openJournal(optionValue(session, "resume"));
   if (!journal.ok) return journal;

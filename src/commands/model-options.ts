@@ -2,6 +2,7 @@
 import { diagnostic } from "../../ir/diag/codes.ts";
 import { type Diagnostic, fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
 import { didYouMean } from "../../ir/diag/suggest.ts";
+import { fusionNames } from "../../ir/graph/fusions.ts";
 import { parseTarget, topologyKinds } from "../../ir/target/schema.ts";
 import type { Target, TopologyKind, TopologySpec } from "../../ir/target/target.ts";
 import type { TensorParallel } from "../../passes/compile/compile.ts";
@@ -133,6 +134,7 @@ export function modelOptions(session: Session, usual: "fp16" | "fp32" = "fp16"):
     shapesOnly: isSet(session, "shapesOnly"),
     ...(inFlight.value === undefined ? {} : { inFlight: inFlight.value }),
     allowNarrowing: isSet(session, "allowNarrowing"),
+    without: new Set(fusionNames.filter((name) => optionValues(session, "without").includes(name))),
     onStage: (name) => stage(session, name),
   });
 }

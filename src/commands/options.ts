@@ -1,5 +1,7 @@
 // Every option of every command as one row. Help, parsing, did-you-mean and the refusal of what is not implemented derive from the rows.
 
+import { fusionNames, fusions } from "../../ir/graph/fusions.ts";
+
 export interface OptionRow {
   /** As commander reads it: short and long name, value. */
   readonly flags: string;
@@ -33,6 +35,14 @@ export const optionRows = {
       allBut: ["fp16", "fp32"],
       why: "quantising a model is not implemented; a quantised model keeps its own types",
     },
+  },
+  without: {
+    flags: "--without-fusion <name>",
+    summary: `leave out a fusion (${Object.entries(fusions)
+      .map(([name, what]) => `${name}: ${what}`)
+      .join("; ")})`,
+    values: fusionNames,
+    isRepeatable: true,
   },
   allowNarrowing: { flags: "--allow-narrowing", summary: "compile float64 models in float32" },
   assert: {
@@ -200,6 +210,7 @@ export const compiling = [
   "dim",
   "shape",
   "precision",
+  "without",
   "allowNarrowing",
   "inFlight",
   "shapesOnly",
