@@ -1,16 +1,17 @@
-// Copies of vectors from places on one chip to places on it or on others: along shortest routes, stored on every chip they pass, each byte plane of
-// a piece a Send burst on one link and, exactly the link's latency later, a Receive burst. The reservations of all chips are kept in one table, so a
+// Copies of vectors from places on one chip to places on it or on others: along the ways of the routing pass, stored on every chip they pass, each
+// byte plane of a piece a Send burst on one link and, exactly the link's latency later, a Receive burst. The reservations of all chips are kept in one table, so a
 // burst is placed on both its ends at once. All copies of a call are on their way at the same time.
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { LinkConnection, Unit } from "../../ir/machine/program.ts";
 import { linkColumn, linkVectorPeriod } from "../../ir/target/geometry.ts";
 import type { Target } from "../../ir/target/target.ts";
-import { linksBetween, shortestRoute, type Topology } from "../../ir/target/topology.ts";
+import { linksBetween, type Topology } from "../../ir/target/topology.ts";
 import { copiedReservations, newReservations, type Reservations } from "../schedule/place.ts";
 import { mapResources } from "../schedule/resources.ts";
 import type { Location } from "../schedule/state.ts";
 import { type BareInstruction, span } from "../schedule/template.ts";
 import { type ChipPlace, type CopyTable, drainCycles, placeLinkPiece, placeLocalPiece } from "./piece.ts";
+import { type CopyPiece, routedWays, type Strand, shortestWays } from "./ways.ts";
 
 export interface CopyPlace {
   readonly region: string;
@@ -59,12 +60,9 @@ export interface Transfers {
   readonly busiest: number;
 }
 
-/** Longest burst of one link: parts are cut so that parallel links share them. */
-const burstVectors = 64;
-
-/** One hop of a copy: from a chip to others that are joined to it, or to places on itself. */
+/** One hop of a strand: from a chip to others that are joined to it, or to places on itself. */
 interface Leg {
-  readonly copy: number;
+  readonly strand: Strand;
   readonly from: CopyEnd;
   readonly to: readonly CopyEnd[];
   readonly depth: number;
@@ -78,34 +76,41 @@ const otherBank = (location: Location): Location => ({ ...location, bank: 1 - lo
 const sameSlices = (a: Location, b: Location): boolean =>
   a.hemisphere === b.hemisphere && a.column === b.column && a.sub === b.sub && a.bank === b.bank;
 
-/** The legs of a copy: a tree from its source, over the targets themselves where routes pass them. */
-function legsOf(topology: Topology, copy: Copy, index: number, stopovers: Stopover[]): Leg[] {
+const locationKey = ({ hemisphere, column, sub, bank }: Location): string => `${hemisphere}${column}.${sub}.${bank}`;
+
+/** The legs of a strand: a tree from its source, over the targets themselves where ways pass them. */
+function legsOf(copy: Copy, strand: Strand, stopovers: Map<string, Stopover>): Leg[] {
   const legs: Leg[] = [];
+  const { source, words } = copy;
   const reached = new Map<number, { readonly end: CopyEnd; readonly depth: number }>();
   const stopover = (chip: number, location: Location): CopyEnd => {
-    const region = `stop${index}:${copy.source.chip}:${copy.source.region}:${copy.source.offset}`;
-    stopovers.push({ chip, region, location, words: copy.words });
+    const region = `stop${strand.copy}:${source.chip}:${source.region}:${source.offset}:${locationKey(location)}`;
+    stopovers.set(`${chip}:${region}`, { chip, region, location, words });
     return { chip, region, location, offset: 0 };
   };
-  reached.set(copy.source.chip, { end: copy.source, depth: 0 });
+  reached.set(source.chip, { end: source, depth: 0 });
   const add = (from: { end: CopyEnd; depth: number }, to: CopyEnd): { end: CopyEnd; depth: number } => {
-    legs.push({ copy: index, from: from.end, to: [to], depth: from.depth + 1 });
+    legs.push({ strand, from: from.end, to: [to], depth: from.depth + 1 });
     return { end: to, depth: from.depth + 1 };
   };
-  const distant = [...copy.targets].sort(
-    (a, b) =>
-      (topology.hops[copy.source.chip]?.[a.chip] ?? 0) - (topology.hops[copy.source.chip]?.[b.chip] ?? 0) ||
-      a.chip - b.chip,
-  );
-  for (const target of distant) {
-    if (target.chip === copy.source.chip) {
-      const source = reached.get(target.chip) as { end: CopyEnd; depth: number };
-      const clash = sameSlices(source.end.location, target.location);
-      add(clash ? add(source, stopover(target.chip, otherBank(target.location))) : source, target);
+  const wayTo = (chip: number): readonly number[] => {
+    const way: number[] = [];
+    for (let at: number | undefined = chip; at !== undefined && at !== source.chip; at = strand.parents.get(at))
+      way.unshift(at);
+    return way;
+  };
+  const distant = copy.targets
+    .map((target) => ({ target, way: wayTo(target.chip) }))
+    .sort((a, b) => a.way.length - b.way.length || a.target.chip - b.target.chip);
+  for (const { target, way } of distant) {
+    if (target.chip === source.chip) {
+      const here = reached.get(target.chip) as { end: CopyEnd; depth: number };
+      const clash = sameSlices(here.end.location, target.location);
+      add(clash ? add(here, stopover(target.chip, otherBank(target.location))) : here, target);
       continue;
     }
-    let at = reached.get(copy.source.chip) as { end: CopyEnd; depth: number };
-    for (const chip of shortestRoute(topology, copy.source.chip, target.chip).slice(1)) {
+    let at = reached.get(source.chip) as { end: CopyEnd; depth: number };
+    for (const chip of way) {
       const known = reached.get(chip);
       if (known === undefined || chip === target.chip) {
         const next = add(at, chip === target.chip ? target : stopover(chip, target.location));
@@ -143,13 +148,35 @@ export function scheduleTransfers(
   copies: readonly Copy[],
   busy: ReadonlyMap<number, Reservations> = new Map(),
 ): Transfers {
-  const stopovers: Stopover[] = [];
-  const legs = copies.flatMap((copy, i) => legsOf(topology, copy, i, stopovers));
-  const senders = new Set(legs.flatMap(({ from, to }) => to.map((end) => `${from.chip} ${end.chip}`)));
-  const tried = senders.size > 1 ? turns : turns.slice(0, 1);
-  const found = tried.map((turn) => tryTurn(target, topology, copies, busy, legs, turn));
-  const best = found.reduce((a, b) => (b.cycles < a.cycles ? b : a));
-  return { ...best, stopovers };
+  const plain = shortestWays(topology, copies);
+  const routed = routedWays(target, topology, copies);
+  // The routing pass sees links, but not that a slice sends one burst at a time: the plain ways are tried too where they are others.
+  const ways = routed === undefined ? [plain] : isSameWays(routed, plain) ? [routed] : [routed, plain];
+  const found = ways.flatMap((strands): Transfers[] => {
+    const stopovers = new Map<string, Stopover>();
+    const legs = strands.flatMap((strand) => legsOf(copies[strand.copy] as Copy, strand, stopovers));
+    const senders = new Set(legs.flatMap(({ from, to }) => to.map((end) => `${from.chip} ${end.chip}`)));
+    const tried = senders.size > 1 ? turns : turns.slice(0, 1);
+    return tried.map((turn) => ({
+      ...tryTurn(target, topology, copies, busy, legs, turn),
+      stopovers: [...stopovers.values()],
+    }));
+  });
+  return found.reduce((a, b) => (b.cycles < a.cycles ? b : a));
+}
+
+function isSameWays(a: readonly Strand[], b: readonly Strand[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every(({ copy, parents }, i) => {
+      const other = b[i];
+      return (
+        other?.copy === copy &&
+        other.parents.size === parents.size &&
+        [...parents].every(([chip, from]) => other.parents.get(chip) === from)
+      );
+    })
+  );
 }
 
 function tryTurn(
@@ -181,7 +208,9 @@ function tryTurn(
   const depths = Math.max(0, ...legs.map((leg) => leg.depth));
   const done = newProgress(target, topology);
   for (let depth = 1; depth <= depths; depth++) {
-    const pieces = legs.filter((leg) => leg.depth === depth).flatMap((leg) => piecesOf(leg, copies[leg.copy] as Copy));
+    const pieces = legs
+      .filter((leg) => leg.depth === depth)
+      .flatMap((leg) => piecesOf(leg, copies[leg.strand.copy] as Copy));
     for (const piece of takeTurns(pieces, turn)) sendPiece(table, done, piece);
   }
   const drain = drainCycles(target);
@@ -232,23 +261,12 @@ function touch(progress: Progress, chip: number, start: number, end: number): vo
 }
 
 /** One byte plane of some vectors of a hop. */
-interface Piece {
+interface Piece extends CopyPiece {
   readonly leg: Leg;
-  readonly plane: number;
-  readonly from: number;
-  readonly count: number;
   readonly ready: number;
 }
 
-function piecesOf(leg: Leg, copy: Copy): Piece[] {
-  const pieces: Piece[] = [];
-  for (let from = 0; from < copy.words; from += burstVectors) {
-    const count = Math.min(burstVectors, copy.words - from);
-    for (let plane = 0; plane < leg.from.location.width; plane++)
-      pieces.push({ leg, plane, from, count, ready: copy.ready });
-  }
-  return pieces;
-}
+const piecesOf = (leg: Leg, { ready }: Copy): Piece[] => leg.strand.pieces.map((piece) => ({ ...piece, leg, ready }));
 
 /** Part of its list at which the n-th set of a sender's targets begins. */
 type Turn = (set: number, sets: number, sender: number, senders: number) => number;
