@@ -46,24 +46,32 @@ export function addStorage(context: LowerContext, spec: Omit<Storage, "id">): St
 
 export const storageOf = (context: LowerContext, id: StorageId): Storage => context.storages[id] as Storage;
 
-/** Vectors a part of a storage holds: whole inner dimensions, at least 64 vectors where there are as many, never more than a quarter bank. */
+/** Vectors of a part where there is a choice: a tile load stays hidden behind as many, and what follows starts as early as it can. */
+const usualPart = 64;
+
+/**
+ * Vectors a part of a storage holds: whole inner dimensions, at least 64 vectors where there are as many, never more than a quarter bank.
+ * Rows of one matrix are cut into parts of 64; the matrices of a batch (heads) stay whole, they are loaded as tiles.
+ */
 export function partVectorsOf(layout: Layout, vectors: number, target: Target): number {
-  const limit = Math.min(256, Math.max(64, target.mem.wordsPerBank >> 2));
-  if (vectors <= 64) return smallPart(layout, vectors);
+  const limit = Math.min(256, Math.max(usualPart, target.mem.wordsPerBank >> 2));
+  const batch = batchOf(layout);
+  if (vectors <= usualPart)
+    return batch > 1 && vectors % batch === 0 ? Math.max(1, vectors / batch) : Math.max(1, vectors);
   const strides = layout.dims.flatMap((digits) =>
     digits.filter((digit) => digit.vector > 0).map((digit) => digit.vector * digit.size),
   );
-  const sizes = [...new Set(strides)]
+  const whole = [...new Set(strides)]
     .sort((a, b) => a - b)
-    .filter((size) => size >= 64 && size <= limit && vectors % size === 0);
-  return sizes[0] ?? Math.min(vectors, limit);
+    .find((size) => size >= usualPart && size <= limit && vectors % size === 0);
+  if (whole === undefined) return Math.min(vectors, limit);
+  return batch === 1 && whole % usualPart === 0 ? usualPart : whole;
 }
 
-/** Few vectors make one part, but the matrices of a batch (heads) stand apart: they are worked on side by side. */
-function smallPart(layout: Layout, vectors: number): number {
+/** Matrices of a batch; they stand apart, and are worked on side by side. */
+function batchOf(layout: Layout): number {
   const rank = layout.shape.length;
-  const batch = rank < 4 ? 1 : layout.shape.slice(0, rank - 2).reduce((n, size) => n * size, 1);
-  return batch > 1 && vectors % batch === 0 ? Math.max(1, vectors / batch) : Math.max(1, vectors);
+  return rank < 4 ? 1 : layout.shape.slice(0, rank - 2).reduce((n, size) => n * size, 1);
 }
 
 export const storedTypeOf = (tensor: GraphTensor): StoredType => {

@@ -4,6 +4,7 @@ import type { FusionSet } from "../../ir/graph/fusions.ts";
 import type { Graph, GraphNode, TensorId } from "../../ir/graph/graph.ts";
 import type { Target } from "../../ir/target/target.ts";
 import { buildPass, type Demands, escaping, standardLaneDim } from "./elementwise.ts";
+import { fuseReductions } from "./fuse-reduce.ts";
 import { lowerGather } from "./gather.ts";
 import {
   addHome,
@@ -106,7 +107,8 @@ export function lowerBlock(graph: Graph, block: Block, target: Target): LoweredB
     for (const node of unit.nodes) prepareOperands(context, plan, node.outputs[0] as TensorId, originsOf(unit));
   }
   const outputHomes = [...outputs].map((id) => ({ tensor: id, home: borderOutput(context, id) }));
-  return { storages: context.storages, kernels: context.kernels, inputHomes, outputHomes };
+  const kernels = fuseReductions(target, context.storages, context.kernels);
+  return { storages: context.storages, kernels, inputHomes, outputHomes };
 }
 
 function borderInputs(context: LowerContext, input: BlockInput, demands: Demands): BorderHome[] {

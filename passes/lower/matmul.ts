@@ -231,6 +231,7 @@ function makeGroups(
       context.target.mxm.modes[product.mode]?.tileK ?? context.target.lanes,
     ).length * sides.length;
   const groups: MatmulGroup[] = [];
+  const pieces: number[] = [];
   for (const { block, batch, lane, positions, moving } of byTile.values()) {
     const picked = pickPass(pass, positions);
     const accesses = [
@@ -262,10 +263,24 @@ function makeGroups(
           );
         });
         groups.push({ steps: sums, count: to - from, epilogue: slicePass(picked, from, to) });
+        pieces.push(b);
       }
     }
   }
-  return groups;
+  return byRows(groups, pieces);
+}
+
+/** Most pieces of rows that are worked on one after the other. */
+const fewPieces = 4;
+
+/**
+ * Few rows: each piece of them meets all tiles before the next piece does, so that what follows starts while the next one is at work. Many rows:
+ * a tile that is loaded meets all of them.
+ */
+function byRows(groups: readonly MatmulGroup[], pieces: readonly number[]): MatmulGroup[] {
+  const order = groups.map((_, i) => i);
+  if (Math.max(...pieces) < fewPieces) order.sort((a, b) => (pieces[a] as number) - (pieces[b] as number) || a - b);
+  return order.map((i) => groups[i] as MatmulGroup);
 }
 
 /** Heads that stand side by side in one result vector: offset of the head and of its lanes. One where lanes hold one matrix. */

@@ -200,6 +200,9 @@ function hasStandardLanes(context: LowerContext, layout: Layout): boolean {
   );
 }
 
+/** Moving vectors of one lane sum: few, so that all engines share the rows that are there first. */
+const laneSumRows = 32;
+
 /** float32 sum over lanes: every lane of the product with ones is the sum, so the result is uniform. */
 function sumLanes(
   context: LowerContext,
@@ -226,7 +229,7 @@ function sumLanes(
   const ones = onesStorage(context);
   const runs = laneRuns(home.layout, laneDim, spec.tileK);
   const offsets = crossOffsets(home.layout, otherAxes);
-  const limit = groupLimit(context, "fp32", 1, pass.count, runs.length);
+  const limit = Math.min(groupLimit(context, "fp32", 1, pass.count, runs.length), laneSumRows);
   const others = pass.sources.flatMap((source) => (source === "sums" ? [] : [source]));
   const borders = pieceBorders(
     context,

@@ -113,6 +113,7 @@ export function candidateLocations(
             columnLoad(state, hemisphere, column, bank) +
             (avoided.has(`${hemisphere}${column}`) ? 1e6 : 0) +
             sub * 0.01 +
+            (bank === part % 2 ? 0 : state.tuning.parity) +
             jitter(state, storage.id + part, hemisphere, column, bank, sub);
           found.push({ location, cost });
         }

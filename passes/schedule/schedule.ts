@@ -67,12 +67,14 @@ function togetherOf(kernels: readonly Kernel[]): Map<StorageId, Set<StorageId>> 
 
 export interface BlockSchedule {
   readonly state: ScheduleState;
+  /** The setting that gave it. */
+  readonly tuning: number;
   /** Name and origins of each note. */
   readonly notes: readonly { readonly kernel: string; readonly origins: readonly number[] }[];
 }
 
 /** Bursts that may be placed in search of a shorter schedule; the number of tries follows from it, so it never depends on the machine. */
-const searchBudget = 10_000;
+const searchBudget = 60_000;
 const mostTries = 24;
 
 const tunings: readonly Tuning[] = Array.from(
@@ -81,11 +83,12 @@ const tunings: readonly Tuning[] = Array.from(
     i === 0
       ? plainTuning
       : {
-          order: i % 2 === 0 ? "list" : "kernels",
+          order: i % 4 === 2 ? "list" : "kernels",
           leastLoad: [16, 64, 1, 128][i % 4] as number,
           candidates: i % 3 === 0 ? 16 : 8,
           noise: i < 4 ? 0 : ([48, 128, 400][i % 3] as number),
           seed: i,
+          parity: i % 2 === 0 ? 0 : 32,
         },
 );
 
@@ -93,6 +96,8 @@ export interface ScheduleOptions {
   readonly weights: WeightColumns;
   /** Multiplies the search budget; 0 takes the first schedule. */
   readonly effort: number;
+  /** The setting that was best for a block of the same kernels: nothing else is tried, unless it gets stuck. */
+  readonly hint?: number;
 }
 
 /** The shortest schedule that the settings within the budget give; settings that get stuck do not count. */
@@ -102,14 +107,14 @@ export function scheduleBlock(
   pinned: ReadonlyMap<string, Location>,
   options: ScheduleOptions,
 ): BlockSchedule {
+  const order = tunings.map((_, i) => i);
+  if (options.hint !== undefined) order.unshift(options.hint);
   let best: BlockSchedule | undefined;
   let tries = 1;
-  for (let i = 0; i < mostTries && (i < tries || best === undefined); i++) {
-    const found = scheduleOnce(target, program, pinned, options.weights, tunings[i] as Tuning);
-    tries = Math.max(
-      tries,
-      Math.min(mostTries, Math.floor((searchBudget * options.effort) / Math.max(1, found.state.bursts.length))),
-    );
+  for (let i = 0; i < order.length && (i < tries || best === undefined); i++) {
+    const found = scheduleOnce(target, program, pinned, options.weights, order[i] as number);
+    const affordable = Math.floor((searchBudget * options.effort) / Math.max(1, found.state.bursts.length));
+    if (options.hint === undefined) tries = Math.max(tries, affordable);
     if (!found.state.stuck && (best === undefined || found.state.end < best.state.end)) best = found;
   }
   invariant(best !== undefined, "some setting gives a schedule");
@@ -121,8 +126,9 @@ function scheduleOnce(
   program: KernelProgram,
   pinned: ReadonlyMap<string, Location>,
   weights: WeightColumns,
-  tuning: Tuning,
+  index: number,
 ): BlockSchedule {
+  const tuning = tunings[index] as Tuning;
   const state = newScheduleState(target, program.storages, togetherOf(program.kernels), pinned, weights, tuning);
   const tasks = tasksOf(program.kernels);
   const place = (task: Task): void => {
@@ -131,5 +137,9 @@ function scheduleOnce(
   };
   if (tuning.order === "list") listSchedule(state, tasks, place);
   else for (const task of tasks) if (!state.stuck) place(task);
-  return { state, notes: program.kernels.map((kernel) => ({ kernel: kernel.name, origins: kernel.origins })) };
+  return {
+    state,
+    tuning: index,
+    notes: program.kernels.map((kernel) => ({ kernel: kernel.name, origins: kernel.origins })),
+  };
 }

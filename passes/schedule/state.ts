@@ -87,9 +87,11 @@ export interface Tuning {
   /** How much the pseudo-random order of equally loaded columns counts, in words, and which order it is. */
   readonly noise: number;
   readonly seed: number;
+  /** How much it counts, in words, that neighbouring parts of a storage stand in different banks: one is read while the other is written. */
+  readonly parity: number;
 }
 
-export const plainTuning: Tuning = { order: "list", leastLoad: 1, candidates: 8, noise: 0, seed: 0 };
+export const plainTuning: Tuning = { order: "list", leastLoad: 1, candidates: 8, noise: 0, seed: 0, parity: 32 };
 
 /**
  * Where things may stand, the fastest way first: weight tiles in the outer columns only, so that data bursts find gaps; weights in all columns;
