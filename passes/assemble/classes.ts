@@ -167,10 +167,14 @@ export function lowerBlocks(
   return { classes, classOf };
 }
 
-/** Schedules every class. */
+/** Schedules every class. Classes of the same kernels differ at their borders only: the setting that was best for the first is taken for all. */
 export function scheduleBlocks(blocks: LoweredBlocks, target: Target, options: ScheduleOptions): CompiledBlocks {
+  const hints = new Map<string, number>();
   const classes = blocks.classes.map(({ first, lowered, pinned }, index): BlockClass => {
-    const schedule = scheduleBlock(target, lowered, pinned, options);
+    const form = lowered.kernels.map(({ kind, name }) => `${kind} ${name}`).join();
+    const hint = hints.get(form);
+    const schedule = scheduleBlock(target, lowered, pinned, hint === undefined ? options : { ...options, hint });
+    if (hint === undefined) hints.set(form, schedule.tuning);
     const cycles = schedule.state.end + columnCount(target) + target.mem.latency.write;
     return { index, first, lowered, schedule, cycles };
   });

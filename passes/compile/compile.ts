@@ -4,6 +4,7 @@ import { fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
 import type { FusionSet } from "../../ir/graph/fusions.ts";
 import type { Graph, TensorId } from "../../ir/graph/graph.ts";
 import type { Program } from "../../ir/machine/program.ts";
+import { wordsPerSlice } from "../../ir/target/geometry.ts";
 import type { Target, TopologySpec } from "../../ir/target/target.ts";
 import { buildTopology, type Topology } from "../../ir/target/topology.ts";
 import { type Assembled, type AssemblyOptions, assembleProgram } from "../assemble/assemble.ts";
@@ -12,6 +13,7 @@ import { halfTablesOf } from "../assemble/half-tables.ts";
 import { type BlockChain, findBlocks } from "../blocks/blocks.ts";
 import type { ChainProblem } from "../partition/problem.ts";
 import { fewestChips } from "../partition/solve.ts";
+import { columnClasses } from "../schedule/locations.ts";
 import { type WeightColumns, weightColumns } from "../schedule/state.ts";
 import type { ShardedGraph } from "../shard/sharded.ts";
 import { chainProblem, weightChain } from "./chain-costs.ts";
@@ -182,6 +184,7 @@ function compileShared(model: Graph, target: Target, options: CompileOptions, wa
       // So many chips cannot be joined: what fewer of them lack is what there is to say.
       if (!topology.ok) break;
       for (const columns of weightColumns) {
+        if (columns === "apart" && !outerColumnsHold(target, demand.weightBytes / (stages * ways))) continue;
         // Only where slices were full, not the chips.
         if (columns === "anywhere" && full.finding === undefined) continue;
         const blocks = blocksWith(columns);
@@ -193,8 +196,8 @@ function compileShared(model: Graph, target: Target, options: CompileOptions, wa
     }
   }
   options.onStage?.("levers");
-  const apart = scheduled.get("apart");
-  const more = apart === undefined ? undefined : enoughStages(work, apart, full.problem);
+  const blocks = scheduled.get("apart") ?? scheduled.get("spread");
+  const more = blocks === undefined ? undefined : enoughStages(work, blocks, full.problem);
   const others = options.otherDemands?.() ?? [];
   const { problem, finding } = full;
   return fail(doesNotFit(shortageOf(problem, weights.capacityBytes, finding, demand, others, more, ways)));
@@ -204,6 +207,13 @@ function compileShared(model: Graph, target: Target, options: CompileOptions, wa
 export function halfOnAllRanks(model: Graph, { pieces }: ShardedGraph, target: Target): ReadonlySet<TensorId> {
   const whole = halfTablesOf(model, target);
   return new Set([...pieces].flatMap(([id, { tensor }]) => (whole.has(tensor) ? [id] : [])));
+}
+
+/** Whether the columns that are left to weights hold a chip's share of them. */
+function outerColumnsHold(target: Target, bytesPerChip: number): boolean {
+  const { narrow, all } = columnClasses(target);
+  const slices = 2 * (all - narrow) * target.mem.slicesPerColumn;
+  return slices * wordsPerSlice(target) * target.lanes >= bytesPerChip;
 }
 
 /** Numbers of stages to try in turn. */

@@ -74,7 +74,7 @@ export interface BlockSchedule {
 }
 
 /** Bursts that may be placed in search of a shorter schedule; the number of tries follows from it, so it never depends on the machine. */
-const searchBudget = 60_000;
+const searchBudget = 250_000;
 const mostTries = 24;
 
 const tunings: readonly Tuning[] = Array.from(
