@@ -11,7 +11,7 @@ import { type CaseResult, runCase } from "../src/conformance.ts";
 import { elementTypeOfDtype } from "../src/onnx/schema.ts";
 import { writeTensorProto } from "../src/onnx/tensor-file.ts";
 import { presetTarget } from "../src/targets/presets.ts";
-import { graphRule, suiteRule } from "../src/tolerance.ts";
+import { type CompareRule, graphRule, suiteRule } from "../src/tolerance.ts";
 
 const { onnx } = onnxProto;
 
@@ -160,9 +160,19 @@ export async function judge(
   alter: (bytes: Uint8Array) => Uint8Array = (bytes) => bytes,
   without: FusionSet = new Set(),
 ): Promise<Verdict> {
+  return judgeModel(folder, modelOf(spec), spec.toScale === true ? graphRule : suiteRule, alter, without);
+}
+
+/** The same for any model. */
+export async function judgeModel(
+  folder: string,
+  { bytes, inputs }: Written,
+  rule: CompareRule,
+  alter: (bytes: Uint8Array) => Uint8Array = (answer) => answer,
+  without: FusionSet = new Set(),
+): Promise<Verdict> {
   const target = presetTarget("lpu-nvlink");
   if (target === undefined) throw new Error("the default target exists");
-  const { bytes, inputs } = modelOf(spec);
   const set = join(folder, "test_data_set_0");
   mkdirSync(set, { recursive: true });
   const model = join(folder, "model.onnx");
@@ -176,7 +186,6 @@ export async function judge(
       writeFileSync(join(set, `output_${i}.pb`), writeTensorProto(name, { ...tensor, bytes: alter(tensor.bytes) }));
     });
   }
-  const rule = spec.toScale === true ? graphRule : suiteRule;
   const result = runCase(folder, { target, precision: "fp32", chips: "auto", rule, without });
   return reference.ok ? { result } : { result, noReference: reference.diagnostics[0]?.message ?? "" };
 }
