@@ -19,7 +19,10 @@ export type Growth = {
 
 type Point = { readonly size: number; readonly processorSeconds: number };
 
-/** Seconds of the largest size; in the details the processor's seconds of all, and the exponent of their growth. */
+/**
+ * The processor's seconds for the largest size, so that what else a machine does makes no difference; in the details those of all, and the exponent
+ * of their growth.
+ */
 export function growthFigure({ sizes, run, repeats = 1 }: Growth): Figure {
   const points = sizes.map((size) => {
     const runs = Array.from({ length: repeats }, () => {
@@ -34,12 +37,12 @@ export function growthFigure({ sizes, run, repeats = 1 }: Growth): Figure {
   if (last === undefined) throw new BenchFailure("there are no sizes");
   const details: Record<string, number> = {
     size: last.size,
-    processorSeconds: last.processorSeconds,
+    wallSeconds: last.seconds,
     exponent: fittedExponent(points),
     ...last.value,
   };
   for (const { size, processorSeconds } of points) details[`processorSecondsAt${size}`] = processorSeconds;
-  return { value: last.seconds, unit: "s", details };
+  return { value: last.processorSeconds, unit: "s", details };
 }
 
 /** Least squares on the logarithms: seconds grow as size to this power. */

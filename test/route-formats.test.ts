@@ -231,6 +231,12 @@ describe("collectives in cycles", () => {
     expect(edited(0, { chunk: 9999 })).toContain("send");
     expect(codes({ completionCycles: 5 })).toEqual(new Set(["completion"]));
     expect(codes({ boundCycles: 1e9 })).toEqual(new Set(["bound"]));
+    const sums = timed?.sums ?? [];
+    expect(sums.length).toBe(sends.filter(({ isAdded }) => isAdded).length);
+    expect(codes({ sums: sums.slice(1) })).toEqual(new Set(["sum"]));
+    expect(codes({ sums: sums.map((sum, i) => (i === 0 ? { ...sum, start: sum.start + 1 } : sum)) })).toEqual(
+      new Set(["sum"]),
+    );
     const again = sends.find((send) => send.isAdded);
     if (again === undefined) throw new Error("a sum adds");
     expect(codes({ sends: [...sends, { ...again, start: 100_000 }] })).toContain("double");

@@ -133,6 +133,44 @@ describe("repetition and buffers", () => {
       { numRuns: 60 },
     );
   });
+  it("holds modulo the interval: several tokens in flight, each with its schedule, are one legal schedule", () => {
+    const tokens = 4;
+    let routed = 0;
+    fc.assert(
+      fc.property(routeProblems, fc.integer({ min: 300, max: 3000 }), (problem, intervalCycles) => {
+        const answer = solveRoute({ ...problem, intervalCycles }, { budget });
+        if (answer.kind !== "solution") return;
+        routed++;
+        const each = Array.from({ length: tokens }, (_, token) => token);
+        const count = problem.transfers.length;
+        const unrolled: RouteProblem = {
+          ...problem,
+          transfers: each.flatMap((token) =>
+            problem.transfers.map((one) => ({
+              ...one,
+              earliest: one.earliest + token * intervalCycles,
+              latest: one.latest === undefined ? undefined : one.latest + token * intervalCycles,
+            })),
+          ),
+        };
+        const shifted = <T>(list: readonly T[], by: (item: T, token: number) => T): T[] =>
+          each.flatMap((token) => list.map((item) => by(item, token)));
+        const all: RouteSolution = {
+          ...answer,
+          bursts: shifted(answer.bursts, (burst, token) => ({
+            ...burst,
+            transfer: burst.transfer + token * count,
+            start: burst.start + token * intervalCycles,
+          })),
+          arrivals: shifted(answer.arrivals, (arrival, token) => arrival + token * intervalCycles),
+          completionCycles: answer.completionCycles + (tokens - 1) * intervalCycles,
+        };
+        expect(checkRoute(unrolled, all)).toEqual([]);
+      }),
+      { numRuns: 60 },
+    );
+    expect(routed).toBeGreaterThan(30);
+  });
   it("never holds more for others than there is room", () => {
     let routed = 0;
     fc.assert(

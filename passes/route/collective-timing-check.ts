@@ -3,7 +3,16 @@
 import type { Block } from "./collective-problem.ts";
 import type { CollectiveTask, TimedCollective, TimedSend } from "./collective-timing.ts";
 
-export type TimedViolationCode = "send" | "slot" | "absent" | "partial" | "double" | "missing" | "completion" | "bound";
+export type TimedViolationCode =
+  | "send"
+  | "slot"
+  | "absent"
+  | "partial"
+  | "double"
+  | "missing"
+  | "sum"
+  | "completion"
+  | "bound";
 
 export type TimedViolation = {
   readonly code: TimedViolationCode;
@@ -28,6 +37,7 @@ export function checkTimedCollective(task: CollectiveTask, timed: TimedCollectiv
   const byChunk = new Map<number, { readonly send: TimedSend; readonly index: number }[]>();
   for (const entry of sends) byChunk.set(entry.send.chunk, [...(byChunk.get(entry.send.chunk) ?? []), entry]);
   const sizes = new Map<number, number>();
+  const sums: string[] = [];
   let completion = 0;
   blocks.forEach((block, b) => {
     for (let i = 0; i < chunks; i++) {
@@ -37,7 +47,7 @@ export function checkTimedCollective(task: CollectiveTask, timed: TimedCollectiv
       if (first !== undefined) sizes.set(b, (sizes.get(b) ?? 0) + first.send.vectors);
       for (const { send, index } of list)
         if (send.vectors !== first?.send.vectors) report("send", index, `chunk ${send.chunk} changes its size`);
-      completion = Math.max(completion, playChunk(task, timed, block, list, report));
+      completion = Math.max(completion, playChunk(task, timed, block, list, sums, report));
     }
   });
   for (const list of byChunk.values())
@@ -45,6 +55,15 @@ export function checkTimedCollective(task: CollectiveTask, timed: TimedCollectiv
   if (completion !== timed.completionCycles)
     report("completion", -1, `the last is there at ${completion}, claimed is ${timed.completionCycles}`);
   if (completion < timed.boundCycles) report("bound", -1, `${completion} is below the bound ${timed.boundCycles}`);
+  const claimed = timed.sums.map(({ chunk, chip, start, vectors }) => sumText(chunk, chip, start, vectors)).sort();
+  sums.sort();
+  const wrong = claimed.findIndex((text, i) => text !== sums[i]);
+  if (claimed.length !== sums.length || wrong >= 0)
+    report(
+      "sum",
+      -1,
+      `${sums.length} sums are made, claimed are ${claimed.length}; ${claimed[wrong] ?? "none"} is not one`,
+    );
   checkSizes(task, blocks, sizes, report);
   return found;
 }
@@ -105,6 +124,7 @@ function playChunk(
   { problem }: TimedCollective,
   block: Block,
   list: readonly { readonly send: TimedSend; readonly index: number }[],
+  sums: string[],
   report: Report,
 ): number {
   const isSum = problem.isCombining;
@@ -120,7 +140,9 @@ function playChunk(
     arrivals.sort((a, b) => a.content.first - b.content.first || a.index - b.index);
     for (let next = arrivals[0]; next !== undefined && next.content.first <= until; next = arrivals[0]) {
       arrivals.shift();
-      receive(task, held, next.chip, next.content, next.isAdded, next.index, report);
+      const start = receive(task, held, next.chip, next.content, next.isAdded, next.index, report);
+      const sent = list.find(({ index }) => index === next.index)?.send;
+      if (start !== undefined) sums.push(sumText(sent?.chunk, next.chip, start, sent?.vectors));
     }
   };
   for (const { send, index } of list) {
@@ -156,6 +178,10 @@ function playChunk(
   return completion;
 }
 
+const sumText = (chunk: number | undefined, chip: number, start: number, vectors: number | undefined): string =>
+  `${vectors} vectors of chunk ${chunk} at chip ${chip} from ${start}`;
+
+/** When what arrives begins to be added to what is there; undefined where nothing is added. */
 function receive(
   task: CollectiveTask,
   held: Map<number, Content[]>,
@@ -164,16 +190,18 @@ function receive(
   isAdded: boolean,
   index: number,
   report: Report,
-): void {
+): number | undefined {
   const states = held.get(chip) ?? [];
   const now = states.at(-1);
   if (!isAdded || now === undefined) {
     held.set(chip, [...states, content]);
-    return;
+    return undefined;
   }
   const twice = [...content.parts].filter((part) => now.parts.has(part));
   if (twice.length > 0) report("double", index, `the part of ${twice.join(",")} is added at chip ${chip} again`);
   const parts = new Set([...now.parts, ...content.parts]);
-  const first = Math.max(now.first, content.first) + task.addCycles;
-  held.set(chip, [...states, { parts, first, last: Math.max(now.last, content.last) + task.addCycles }]);
+  const start = Math.max(now.first, content.first);
+  const last = Math.max(now.last, content.last) + task.addCycles;
+  held.set(chip, [...states, { parts, first: start + task.addCycles, last }]);
+  return start;
 }

@@ -1,6 +1,7 @@
 // A collective in cycles: the sends of a schedule of steps put on the links of a real topology as early as links and data allow, sums taking the
 // time of the adders; and the choice of the schedule that is over first. Knows nothing of how schedules of steps are found.
 import { collectiveBounds } from "./collective-bound.ts";
+import { leastByTransfers } from "./collective-least.ts";
 import {
   type CollectiveBounds,
   type CollectiveKind,
@@ -34,10 +35,19 @@ export type TimedSend = {
   readonly isAdded: boolean;
 };
 
+/** An addition of what arrives to what a chip has: `start` is when the first vectors of both are there. Work of the vector unit. */
+export type TimedSum = {
+  readonly chunk: number;
+  readonly chip: number;
+  readonly start: number;
+  readonly vectors: number;
+};
+
 export type TimedCollective = {
   readonly problem: CollectiveProblem;
   readonly schedule: CollectiveSchedule;
   readonly sends: readonly TimedSend[];
+  readonly sums: readonly TimedSum[];
   readonly completionCycles: number;
   /** Least cycles, by distance and by the bandwidth of the links. */
   readonly boundCycles: number;
@@ -75,7 +85,8 @@ export function solveTimedCollective(task: CollectiveTask, budget = 60_000_000):
     const timed = timeSchedule(task, wires, candidate, solution.schedule);
     if (best === undefined || timed.completionCycles < best.completionCycles) best = timed;
   }
-  return best === undefined ? undefined : { ...best, workUnits };
+  if (best === undefined) return undefined;
+  return { ...best, boundCycles: Math.max(best.boundCycles, leastByTransfers(task)), workUnits };
 }
 
 type Wires = {
@@ -160,6 +171,7 @@ function timeSchedule(
   const ready = new Map<number, Ready>();
   const free = new Float64Array(links.length);
   const sends: TimedSend[] = [];
+  const sums: TimedSum[] = [];
   const counts = { additions: 0, busyCycles: 0 };
   for (const step of schedule.steps) {
     const readyAt = (chunk: number, chip: number): Ready => ready.get(chunk * chips + chip) ?? { first: 0, last: 0 };
@@ -191,7 +203,11 @@ function timeSchedule(
     arrivals.sort((a, b) => a.arrival.first - b.arrival.first || a.key - b.key);
     for (const { key, arrival, isAdded, vectors } of arrivals) {
       const before = ready.get(key) ?? { first: 0, last: 0 };
-      if (isAdded) counts.additions += vectors;
+      if (isAdded) {
+        counts.additions += vectors;
+        const [chunk, chip] = [Math.floor(key / chips), key % chips];
+        sums.push({ chunk, chip, start: Math.max(before.first, arrival.first), vectors });
+      }
       ready.set(key, isAdded ? later(before, arrival, addCycles) : arrival);
     }
   }
@@ -199,6 +215,7 @@ function timeSchedule(
     problem,
     schedule,
     sends,
+    sums,
     completionCycles: completionOf(problem, chunks, chips, ready),
     boundCycles: leastCycles(task, wires, problem, vectorsOfBlock),
     bounds: collectiveBounds(problem),

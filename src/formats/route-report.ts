@@ -112,6 +112,7 @@ export function reportCollective(topology: string, task: CollectiveTask, timed: 
     additions,
     utilisation,
     sends,
+    sums: timed.sums,
     workUnits: timed.workUnits,
   };
   const lines = [
