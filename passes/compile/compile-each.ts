@@ -76,8 +76,6 @@ export function compileEach<T>(
     }
     let attempt: Attempt = compileFor(work, blocksWith("apart"), topology.value);
     if (attempt.kind === "full") attempt = compileFor(work, blocksWith("spread"), topology.value);
-    if (attempt.kind === "full" && attempt.finding !== undefined)
-      attempt = compileFor(work, blocksWith("anywhere"), topology.value);
     rows.push({ chips, outcome: outcomeOf(attempt, summarise) });
   }
   return ok(rows);

@@ -185,8 +185,6 @@ function compileShared(model: Graph, target: Target, options: CompileOptions, wa
       if (!topology.ok) break;
       for (const columns of weightColumns) {
         if (columns === "apart" && !outerColumnsHold(target, demand.weightBytes / (stages * ways))) continue;
-        // Only where slices were full, not the chips.
-        if (columns === "anywhere" && full.finding === undefined) continue;
         const blocks = blocksWith(columns);
         if (blocks === undefined) return stopped;
         const attempt = compileFor(work, blocks, topology.value);

@@ -95,14 +95,11 @@ export function candidateLocations(
   const perColumn = state.target.mem.slicesPerColumn;
   // The identity is read while narrow results are written: it stands apart from them.
   const apart = storage.content?.kind === "identity" && narrow < all;
-  const isAnywhere = state.weights === "anywhere" && all > 1;
-  const identityFrom = isAnywhere ? all - 1 : narrow;
-  const [ownFrom, ownTo] = apart ? [identityFrom, all] : width === 4 ? [0, wide] : [wide, narrow];
+  const [ownFrom, ownTo] = apart ? [narrow, all] : width === 4 ? [0, wide] : [wide, narrow];
   const words = partWords(storage, part);
   const isConstant = storage.content !== undefined;
   const isTable = isConstant && !apart && words >= tableShare * state.target.mem.wordsPerBank;
-  const spread = isTable ? [0, all] : isAnywhere && !isConstant ? [0, all - 1] : undefined;
-  const [from = ownFrom, to = ownTo] = spread ?? [];
+  const [from, to] = isTable ? [0, all] : [ownFrom, ownTo];
   const avoided = avoidedColumns(state, storage.id, part);
   const found: { location: Location; cost: number }[] = [];
   for (const hemisphere of side === undefined ? hemispheres : [side]) {

@@ -93,11 +93,8 @@ export interface Tuning {
 
 export const plainTuning: Tuning = { order: "list", leastLoad: 1, candidates: 8, noise: 0, seed: 0, parity: 32 };
 
-/**
- * Where things may stand, the fastest way first: weight tiles in the outer columns only, so that data bursts find gaps; weights in all columns;
- * results of any width in all columns too.
- */
-export const weightColumns = ["apart", "spread", "anywhere"] as const;
+/** Where weight tiles may stand, the faster way first: in the outer columns only, so that data bursts find gaps, or in all columns. */
+export const weightColumns = ["apart", "spread"] as const;
 export type WeightColumns = (typeof weightColumns)[number];
 
 export interface ScheduleState {
