@@ -349,3 +349,62 @@ describe("a table of numbers of chips", () => {
     expect([ran.status, ran.stderr]).toEqual([2, expect.stringContaining(says)]);
   });
 });
+
+describe("a model without repeated layers", () => {
+  test("is cut where little crosses when no chip holds it, and computes the same", async () => {
+    const model = await threeProducts();
+    const target = scratch.path("narrow.json");
+    writeFileSync(target, JSON.stringify({ extends: "lpu-nvlink", name: "narrow", mem: { wordsPerBank: 80 } }));
+    const outputs = async (name: string, ...words: readonly string[]) => {
+      const program = scratch.path(`${name}.lpu`);
+      const placement = scratch.path(`${name}.json`);
+      const made = await lpuc("compile", model, "-o", program, "-q", "--emit-placement", placement, ...words);
+      expect(made).toEqual({ status: 0, stdout: "", stderr: "" });
+      expect((await lpuc("verify", program, "-q")).status).toBe(0);
+      const folder = scratch.path(`${name}.out`);
+      const ran = await lpuc("run", program, "-i", "x=4x1024xf32=0.25", "--output-dir", folder, "-q");
+      expect([ran.status, ran.stderr]).toEqual([0, ""]);
+      const { stages }: Placement = JSON.parse(readFileSync(placement, "utf8"));
+      return { stages, bytes: readFileSync(join(folder, "y.npy")) };
+    };
+    const roomy = await outputs("roomy");
+    expect(roomy.stages).toHaveLength(1);
+    const narrow = await outputs("narrow", "--target", target);
+    // Each product has more than half of what a chip holds; what crosses is least after the narrowest of them.
+    expect(narrow.stages.map(({ lastNode }) => lastNode)).toEqual(["relu0", "relu1", "product2"]);
+    expect(narrow.bytes.equals(roomy.bytes)).toBe(true);
+  });
+
+  /** Three products with matrices of different sizes, a relu between them. */
+  async function threeProducts(): Promise<string> {
+    const { default: onnxProto } = await import("onnx-proto");
+    const { onnx } = onnxProto;
+    const sizes = [1024, 1040, 1056, 1024];
+    const value = (name: string, width: number) => ({
+      name,
+      type: { tensorType: { elemType: 1, shape: { dim: [{ dimValue: 4 }, { dimValue: width }] } } },
+    });
+    const initializer = [0, 1, 2].map((i) => {
+      const [rows = 0, columns = 0] = sizes.slice(i, i + 2);
+      const numbers = Float32Array.from({ length: rows * columns }, (_, at) => (((at * 7919) % 63) - 31) / 1024);
+      return { name: `w${i}`, dataType: 1, dims: [rows, columns], rawData: new Uint8Array(numbers.buffer) };
+    });
+    const graph = {
+      name: "products",
+      input: [value("x", 1024)],
+      output: [value("y", 1024)],
+      initializer,
+      node: [
+        { name: "product0", opType: "MatMul", input: ["x", "w0"], output: ["a"] },
+        { name: "relu0", opType: "Relu", input: ["a"], output: ["b"] },
+        { name: "product1", opType: "MatMul", input: ["b", "w1"], output: ["c"] },
+        { name: "relu1", opType: "Relu", input: ["c"], output: ["d"] },
+        { name: "product2", opType: "MatMul", input: ["d", "w2"], output: ["y"] },
+      ],
+    };
+    const path = scratch.path("products.onnx");
+    const model = { irVersion: 8, opsetImport: [{ domain: "", version: 17 }], graph };
+    writeFileSync(path, onnx.ModelProto.encode(model).finish());
+    return path;
+  }
+});

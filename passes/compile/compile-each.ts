@@ -4,6 +4,7 @@ import type { Graph } from "../../ir/graph/graph.ts";
 import type { Target } from "../../ir/target/target.ts";
 import { buildTopology } from "../../ir/target/topology.ts";
 import { type CompiledBlocks, lowerBlocks, scheduleBlocks } from "../assemble/classes.ts";
+import type { BlockChain } from "../blocks/blocks.ts";
 import type { WeightColumns } from "../schedule/state.ts";
 import {
   type Attempt,
@@ -14,6 +15,8 @@ import {
   halfOnAllRanks,
   type Work,
 } from "./compile.ts";
+import { graphDemand } from "./demand.ts";
+import { finerCuts } from "./finer-cuts.ts";
 import { freePlacement } from "./placement.ts";
 import { shardFor } from "./shards.ts";
 
@@ -49,11 +52,14 @@ export function compileEach<T>(
   if (!shared.ok) return shared;
   const sharded = shared.value;
   options.onStage?.("blocks");
-  const cut = cutBlocks(sharded, options.placement ?? freePlacement);
+  const halfTables = halfOnAllRanks(graph, sharded, target);
+  const demand = graphDemand(sharded.graph, halfTables);
+  const refine = (chain: BlockChain): readonly number[] => (ways === 1 ? finerCuts(graph, chain, demand, target) : []);
+  const cut = cutBlocks(sharded, options.placement ?? freePlacement, true, refine);
   if (!cut.ok) return cut;
   const work: Work = { model: graph, sharded, target, options, ...cut.value };
   options.onStage?.("lower");
-  const lowered = lowerBlocks(sharded, work.chain, target, halfOnAllRanks(graph, sharded, target), options.without);
+  const lowered = lowerBlocks(sharded, work.chain, target, halfTables, options.without);
   const scheduled = new Map<WeightColumns, CompiledBlocks>();
   const blocksWith = (weights: WeightColumns): CompiledBlocks => {
     const known = scheduled.get(weights);

@@ -19,6 +19,7 @@ import type { ShardedGraph } from "../shard/sharded.ts";
 import { chainProblem, weightChain } from "./chain-costs.ts";
 import { graphDemand } from "./demand.ts";
 import { doesNotFit, type OtherDemand, shortageOf } from "./does-not-fit.ts";
+import { finerCuts } from "./finer-cuts.ts";
 import { unmetNeeds } from "./needs.ts";
 import { type OtherCount, otherCounts } from "./other-counts.ts";
 import type { PassName } from "./pass-names.ts";
@@ -101,6 +102,7 @@ export function cutBlocks(
   { graph, phases, exchanges, ways }: ShardedGraph,
   request: PlacementRequest,
   repeats = true,
+  refine: (chain: BlockChain) => readonly number[] = () => [],
 ): Result<{ readonly chain: BlockChain; readonly resolved: ResolvedPlacement }> {
   const exported = new Set(exchanges.flatMap(({ moves }) => moves.map((move) => move.source)));
   const natural = findBlocks(graph, [], repeats, { phases, exported });
@@ -115,8 +117,10 @@ export function cutBlocks(
   });
   if (!resolved.ok) return resolved;
   const { stageStarts } = resolved.value;
-  const chain = stageStarts.length === 0 ? natural : findBlocks(graph, stageStarts, repeats, { phases, exported });
-  return ok({ chain, resolved: resolved.value });
+  const cutAt = (cuts: readonly number[]): BlockChain => findBlocks(graph, cuts, repeats, { phases, exported });
+  const asked = stageStarts.length === 0 ? natural : cutAt(stageStarts);
+  const finer = refine(asked);
+  return ok({ chain: finer.length === 0 ? asked : cutAt([...stageStarts, ...finer]), resolved: resolved.value });
 }
 
 /** Compiles a core graph. `chips: "auto"` takes the fewest that hold it. */
@@ -137,8 +141,17 @@ export function compileGraph(graph: Graph, target: Target, options: CompileOptio
   return compile(tensorParallel, chips);
 }
 
-/** Compiles a graph of which groups of `ways` chips share every layer. */
-function compileShared(model: Graph, target: Target, options: CompileOptions, ways: number): Result<Compiled> {
+/** Blocks are cut for no less than this share of a chip. */
+const LEAST_SHARE = 0.25;
+
+/** Compiles a graph of which groups of `ways` chips share every layer; blocks that `share` of a chip cannot hold are cut. */
+function compileShared(
+  model: Graph,
+  target: Target,
+  options: CompileOptions,
+  ways: number,
+  share = 1,
+): Result<Compiled> {
   const group = buildTopology(
     options.topology ?? target.topology,
     target.link,
@@ -152,7 +165,12 @@ function compileShared(model: Graph, target: Target, options: CompileOptions, wa
   const sharded = shared.value;
   if (!goesOn({ pass: "shard", sharded })) return stopped;
   options.onStage?.("blocks");
-  const cut = cutBlocks(sharded, options.placement ?? freePlacement, options.repeats ?? true);
+  const halfTables = halfOnAllRanks(model, sharded, target);
+  const demand = graphDemand(sharded.graph, halfTables);
+  const isCuttable = ways === 1 && options.placement?.stages === undefined;
+  const refine = (chain: BlockChain): readonly number[] =>
+    isCuttable ? finerCuts(model, chain, demand, target, share) : [];
+  const cut = cutBlocks(sharded, options.placement ?? freePlacement, options.repeats ?? true, refine);
   if (!cut.ok) return cut;
   const { chain, resolved } = cut.value;
   if (!goesOn({ pass: "blocks", chain })) return stopped;
@@ -161,7 +179,6 @@ function compileShared(model: Graph, target: Target, options: CompileOptions, wa
   const pins = pinnedBlocks(chain, resolved, counts.at(-1) ?? 1);
   if (!pins.ok) return pins;
   options.onStage?.("lower");
-  const halfTables = halfOnAllRanks(model, sharded, target);
   const lowered = lowerBlocks(sharded, chain, target, halfTables, options.without);
   if (!goesOn({ pass: "lower", blocks: lowered })) return stopped;
   const scheduled = new Map<WeightColumns, CompiledBlocks>();
@@ -174,24 +191,18 @@ function compileShared(model: Graph, target: Target, options: CompileOptions, wa
     scheduled.set(columns, blocks);
     return goesOn({ pass: "schedule", blocks, weights: columns }) ? blocks : undefined;
   };
-  const demand = graphDemand(sharded.graph, halfTables);
   const weights = weightChain(chain, demand, target, counts.at(-1) ?? 1);
   let full: Attempt = { kind: "full", problem: weights, finding: undefined };
   if (demand.weightBytes <= weights.capacityBytes * weights.chips) {
-    for (const stages of counts) {
-      const topology = buildTopology(options.topology ?? target.topology, target.link, stages * ways);
-      if (!topology.ok && stages === counts[0]) return topology;
-      // So many chips cannot be joined: what fewer of them lack is what there is to say.
-      if (!topology.ok) break;
-      for (const columns of weightColumns) {
-        if (columns === "apart" && !outerColumnsHold(target, demand.weightBytes / (stages * ways))) continue;
-        const blocks = blocksWith(columns);
-        if (blocks === undefined) return stopped;
-        const attempt = compileFor(work, blocks, topology.value);
-        if (attempt.kind === "done") return attempt.result;
-        full = attempt;
-      }
-    }
+    const attempt = tryCounts(work, counts, demand.weightBytes, blocksWith) ?? full;
+    if (attempt.kind === "done") return attempt.result;
+    full = attempt;
+  }
+  if (isCuttable && full.finding !== undefined && options.chips !== 1 && share > LEAST_SHARE) {
+    // A slice was full before its chip: smaller parts can be spread more evenly.
+    const isFiner = finerCuts(model, chain, demand, target, share / 2).length > 0;
+    const smaller = isFiner ? compileShared(model, target, options, ways, share / 2) : undefined;
+    if (smaller?.ok === true || (smaller !== undefined && isStopped(smaller))) return smaller;
   }
   options.onStage?.("levers");
   const blocks = scheduled.get("apart") ?? scheduled.get("spread");
@@ -199,6 +210,30 @@ function compileShared(model: Graph, target: Target, options: CompileOptions, wa
   const others = options.otherDemands?.() ?? [];
   const { problem, finding } = full;
   return fail(doesNotFit(shortageOf(problem, weights.capacityBytes, finding, demand, others, more, ways)));
+}
+
+/** Each number of stages in turn, with weights in columns of their own first; the first program, or what failed last. */
+function tryCounts(
+  work: Work,
+  counts: readonly number[],
+  weightBytes: number,
+  blocksWith: (columns: WeightColumns) => CompiledBlocks | undefined,
+): Attempt | undefined {
+  const { options, target, sharded } = work;
+  let last: Attempt | undefined;
+  for (const stages of counts) {
+    const topology = buildTopology(options.topology ?? target.topology, target.link, stages * sharded.ways);
+    // More chips than can be joined: what fewer of them lack is what there is to say.
+    if (!topology.ok) return last ?? { kind: "done", result: topology };
+    for (const columns of weightColumns) {
+      if (columns === "apart" && !outerColumnsHold(target, weightBytes / (stages * sharded.ways))) continue;
+      const blocks = blocksWith(columns);
+      if (blocks === undefined) return { kind: "done", result: stopped };
+      last = compileFor(work, blocks, topology.value);
+      if (last.kind === "done") return last;
+    }
+  }
+  return last;
 }
 
 /** Tables that can be kept in float16 whatever the rank: of the whole table, not of a share. */
