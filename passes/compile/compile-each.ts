@@ -10,9 +10,9 @@ import {
   type Attempt,
   type Compiled,
   type CompileOptions,
-  compileFor,
   cutBlocks,
   halfOnAllRanks,
+  tryCounts,
   type Work,
 } from "./compile.ts";
 import { graphDemand } from "./demand.ts";
@@ -75,14 +75,8 @@ export function compileEach<T>(
       rows.push({ chips, outcome: { fits: false, reason: `${chips} chips do not form groups of ${ways}` } });
       continue;
     }
-    const topology = buildTopology(options.topology ?? target.topology, target.link, chips);
-    if (!topology.ok) {
-      rows.push({ chips, outcome: { fits: false, reason: topology.diagnostics[0]?.message ?? "" } });
-      continue;
-    }
-    let attempt: Attempt = compileFor(work, blocksWith("apart"), topology.value);
-    if (attempt.kind === "full") attempt = compileFor(work, blocksWith("spread"), topology.value);
-    rows.push({ chips, outcome: outcomeOf(attempt, summarise) });
+    const attempt = tryCounts(work, [chips / ways], demand.weightBytes, blocksWith);
+    if (attempt !== undefined) rows.push({ chips, outcome: outcomeOf(attempt, summarise) });
   }
   return ok(rows);
 }

@@ -213,7 +213,7 @@ function compileShared(
 }
 
 /** Each number of stages in turn, with weights in columns of their own first; the first program, or what failed last. */
-function tryCounts(
+export function tryCounts(
   work: Work,
   counts: readonly number[],
   weightBytes: number,
@@ -282,7 +282,7 @@ function othersOf(work: Work, compiled: CompiledBlocks, { program }: Assembled):
   return otherCounts({ sharded, target, chain, compiled, resolved }, spec, program.chips.length / sharded.ways, end);
 }
 
-export function compileFor(work: Work, compiled: CompiledBlocks, topology: Topology): Attempt {
+function compileFor(work: Work, compiled: CompiledBlocks, topology: Topology): Attempt {
   const { model, sharded, target, options, chain, resolved } = work;
   const { ways } = sharded;
   const refused = (result: Result<never>): Attempt => ({ kind: "done", result });
