@@ -7,12 +7,13 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { writeFileAtomic } from "../src/io.ts";
+import { importBenches } from "./import.ts";
 import { lineBenches } from "./line.ts";
 import type { Bench, Figure, Skipped } from "./measure.ts";
 import { partitionBenches } from "./partition.ts";
 import { passBenches } from "./passes.ts";
 
-const benches: readonly Bench[] = [...lineBenches, ...passBenches, ...partitionBenches];
+const benches: readonly Bench[] = [...lineBenches, ...importBenches, ...passBenches, ...partitionBenches];
 /** A bench that takes longer has failed. */
 const timeoutSeconds = 900;
 
