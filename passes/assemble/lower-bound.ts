@@ -1,8 +1,9 @@
 // Lower bounds on the latency of one token: what each resource would need if it never waited.
 import type { Program } from "../../ir/machine/program.ts";
-import { linkVectorPeriod } from "../../ir/target/geometry.ts";
+import { linkVectorPeriod, sliceCount } from "../../ir/target/geometry.ts";
 import { enginePlanes } from "../schedule/mxm.ts";
 import type { AssemblyInput } from "./assemble.ts";
+import { chainBound } from "./chain-bound.ts";
 import type { BlockClass } from "./classes.ts";
 import type { SystemTimeline } from "./timeline.ts";
 
@@ -31,41 +32,47 @@ function mxmCycles(blockClass: BlockClass): number {
   return Math.ceil(cycles);
 }
 
-/** Cycles the busiest memory slice of a block reads or writes. */
-function memCycles(blockClass: BlockClass): number {
-  const busy = new Map<string, number>();
+/** Words that a block reads and writes, whatever slices they stand in. */
+function accessesOf(blockClass: BlockClass): { readonly reads: number; readonly writes: number } {
+  let [reads, writes] = [0, 0];
   for (const { unit, instruction } of blockClass.schedule.state.bursts) {
-    if (unit.kind !== "memRead" && unit.kind !== "memWrite") continue;
-    const key = `${unit.kind}${unit.hemisphere}${unit.slice}`;
-    busy.set(key, (busy.get(key) ?? 0) + instruction.count);
+    if (unit.kind === "memRead") reads += instruction.count;
+    if (unit.kind === "memWrite") writes += instruction.count;
   }
-  return Math.max(0, ...busy.values());
+  return { reads, writes };
 }
 
+/** The most that any chip has of something that its blocks add up. */
+function mostOfChips({ compiled, chipsOf }: AssemblyInput, amount: (blockClass: BlockClass) => number): number {
+  const amounts = compiled.classes.map(amount);
+  const sums = new Map<number, number>();
+  compiled.classOf.forEach((index, i) => {
+    for (const chip of chipsOf[i] ?? []) sums.set(chip, (sums.get(chip) ?? 0) + (amounts[index] ?? 0));
+  });
+  return Math.max(0, ...sums.values());
+}
+
+/**
+ * What each resource needs at the least: the matrix engines and the memory of the busiest chip for all of their work, the busiest link for its vectors, and the
+ * longest chain of dependences. No schedule of the same kernels, wherever they and their data stand on their chips, takes less.
+ */
 export function lowerBoundOf(input: AssemblyInput, timeline: SystemTimeline): Program["lowerBound"] {
-  const perClass = input.compiled.classes.map((blockClass) => ({
-    mxm: mxmCycles(blockClass),
-    mem: memCycles(blockClass),
-  }));
-  let mxm = 0;
-  let mem = 0;
-  for (const index of input.compiled.classOf) {
-    mxm += perClass[index]?.mxm ?? 0;
-    mem += perClass[index]?.mem ?? 0;
-  }
-  const period = linkVectorPeriod(input.target);
-  let link = 0;
-  for (const { transfers } of timeline.traffic) {
-    const latency = transfers.vectors > 0 ? input.target.link.latency : 0;
-    link += Math.ceil(transfers.busiest * period) + latency;
-  }
-  const { read, write } = input.target.mem.latency;
-  const busyBlocks = input.compiled.classOf.filter(
-    (index) => (input.compiled.classes[index]?.schedule.state.bursts.length ?? 0) > 0,
-  ).length;
-  const perResource = { mxm, mem, link, dependency: busyBlocks * (read + write) + link };
+  const { target, sharded } = input;
+  const mxm = mostOfChips(input, mxmCycles);
+  const reads = mostOfChips(input, (blockClass) => accessesOf(blockClass).reads);
+  const writes = mostOfChips(input, (blockClass) => accessesOf(blockClass).writes);
+  const mem = Math.ceil(Math.max(reads, writes) / sliceCount(target));
+  const period = linkVectorPeriod(target);
+  const link = Math.max(
+    0,
+    ...timeline.traffic.map(({ transfers: { vectors, busiest } }) =>
+      vectors === 0 ? 0 : Math.ceil(busiest * period) + target.link.latency,
+    ),
+  );
+  const chain = chainBound({ ...input, graph: sharded.graph, exchanges: sharded.exchanges });
+  const perResource = { mxm, mem, link, dependency: chain === 0 ? 0 : chain + target.verticalRipple };
   const by = (["mxm", "mem", "link", "dependency"] as const).reduce((best, name) =>
     perResource[name] > perResource[best] ? name : best,
   );
-  return { cycles: Math.max(perResource[by], link + Math.max(mxm, mem)), by, perResource };
+  return { cycles: perResource[by], by, perResource };
 }
