@@ -7,13 +7,20 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { writeFileAtomic } from "../src/io.ts";
+import { checkBenches } from "./check.ts";
 import { importBenches } from "./import.ts";
 import { lineBenches } from "./line.ts";
 import type { Bench, Figure, Skipped } from "./measure.ts";
 import { partitionBenches } from "./partition.ts";
 import { passBenches } from "./passes.ts";
 
-const benches: readonly Bench[] = [...lineBenches, ...importBenches, ...passBenches, ...partitionBenches];
+const benches: readonly Bench[] = [
+  ...checkBenches,
+  ...lineBenches,
+  ...importBenches,
+  ...passBenches,
+  ...partitionBenches,
+];
 /** A bench that takes longer has failed. */
 const timeoutSeconds = 900;
 
