@@ -1,19 +1,9 @@
 // Program files and their text: damaged as bytes (checksums then refuse nearly all) and inside their sections with the checksums put right;
 // what is still a program is verified and executed.
 import { verifyProgram } from "../backends/check/verify.ts";
-import {
-  headerBytes,
-  headerChunk,
-  readerOver,
-  readTable,
-  type SectionEntry,
-  type SectionName,
-  sectionNames,
-  tableChunk,
-} from "../backends/encode/container.ts";
+import { readerOver, sectionNames } from "../backends/encode/container.ts";
 import { decodeProgram } from "../backends/encode/decode.ts";
 import { encodedBytes } from "../backends/encode/encode.ts";
-import { crc32 } from "../backends/encode/hash.ts";
 import { textBytesOf } from "../backends/encode/queues.ts";
 import { parseProgramText } from "../backends/encode/text-parse.ts";
 import { programLines } from "../backends/encode/text-print.ts";
@@ -29,6 +19,7 @@ import { importModel } from "../src/onnx/import.ts";
 import { presetTarget } from "../src/targets/presets.ts";
 import { damagedBytes, damagedText } from "./bytes.ts";
 import type { Random } from "./random.ts";
+import { openedSections, sealed } from "./sealed-program.ts";
 import { acceptance, refusal, type Suite, type Verdict } from "./suite.ts";
 
 /** Longer runs say nothing more about crashes. */
@@ -58,25 +49,6 @@ const samples = (): Program[] => [
   compiled(ffnModel({ rows: 2, d: 8, ffn: 12, activation: "relu" }), 1),
 ];
 
-function sealed(contents: ReadonlyMap<SectionName, Uint8Array>): Uint8Array {
-  const chunks = [headerChunk()];
-  const entries: SectionEntry[] = [];
-  let offset = headerBytes;
-  for (const name of sectionNames) {
-    const bytes = contents.get(name) ?? new Uint8Array(0);
-    entries.push({ name, offset, length: bytes.length, crc: crc32(bytes) });
-    chunks.push(bytes);
-    offset += bytes.length;
-  }
-  return Uint8Array.from(Buffer.concat([...chunks, tableChunk(entries, offset)]));
-}
-
-function opened(bytes: Uint8Array): Map<SectionName, Uint8Array> {
-  const table = readTable(readerOver(bytes));
-  invariant(table.ok, "the sample has a table");
-  return new Map(table.value.map(({ name, offset, length }) => [name, bytes.slice(offset, offset + length)]));
-}
-
 /** A program that was read has to be judged, and to run or to fault. */
 function judge(program: Program): Verdict {
   const report = verifyProgram(program);
@@ -104,7 +76,7 @@ function takeBytes(bytes: Uint8Array): Verdict {
 
 function prepareFiles() {
   const files = samples().map(encodedBytes);
-  const sections = files.map(opened);
+  const sections = files.map(openedSections);
   return {
     run: (random: Random): Verdict => {
       const at = random.below(files.length);

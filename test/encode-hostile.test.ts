@@ -1,47 +1,18 @@
 // Program files made to do harm: checksums right, contents wrong. Each is refused with a diagnostic, in little time and memory.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import {
-  headerBytes,
-  headerChunk,
-  readerOver,
-  readTable,
-  type SectionEntry,
-  type SectionName,
-  sectionNames,
-  tableChunk,
-} from "../backends/encode/container.ts";
+import { readerOver, type SectionName, sectionNames } from "../backends/encode/container.ts";
 import { decodeProgram } from "../backends/encode/decode.ts";
 import { encodedBytes } from "../backends/encode/encode.ts";
-import { crc32 } from "../backends/encode/hash.ts";
+import { openedSections, sealed } from "../fuzz/sealed-program.ts";
 import type { Program } from "../ir/machine/program.ts";
 import { programs, withImageBytes } from "./encode-programs.ts";
-
-/** A file with valid checksums around whatever sections. */
-function sealed(contents: ReadonlyMap<SectionName, Uint8Array>): Uint8Array {
-  const chunks = [headerChunk()];
-  const entries: SectionEntry[] = [];
-  let offset = headerBytes;
-  for (const name of sectionNames) {
-    const bytes = contents.get(name) ?? new Uint8Array(0);
-    entries.push({ name, offset, length: bytes.length, crc: crc32(bytes) });
-    chunks.push(bytes);
-    offset += bytes.length;
-  }
-  return Buffer.concat([...chunks, tableChunk(entries, offset)]);
-}
-
-function opened(bytes: Uint8Array): Map<SectionName, Uint8Array> {
-  const table = readTable(readerOver(bytes));
-  if (!table.ok) throw new Error("no table");
-  return new Map(table.value.map(({ name, offset, length }) => [name, bytes.slice(offset, offset + length)]));
-}
 
 const samples = fc.sample(programs, { seed: 11, numRuns: 6 });
 const program = samples[5] as Program;
 
 function codesWith(name: SectionName, bytes: Uint8Array | readonly number[]): readonly string[] {
-  const contents = opened(encodedBytes(program));
+  const contents = openedSections(encodedBytes(program));
   contents.set(name, Uint8Array.from(bytes));
   const result = decodeProgram(readerOver(sealed(contents)));
   return result.ok ? [] : result.diagnostics.map((d) => d.code);
@@ -52,7 +23,7 @@ const hugeCount = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f];
 describe("hostile programs", () => {
   test("resealing alone changes nothing", () => {
     const bytes = encodedBytes(program);
-    expect(sealed(opened(bytes))).toEqual(Buffer.from(bytes));
+    expect(sealed(openedSections(bytes))).toEqual(Buffer.from(bytes));
   });
 
   test.each(sectionNames.filter((name) => name !== "image data" && name !== "target"))(
@@ -73,13 +44,13 @@ describe("hostile programs", () => {
     expect(codesWith("target", text(`{"numbers":${"[".repeat(100_000)}${"]".repeat(100_000)},"sources":{}}`))).toEqual([
       "LPU5005",
     ]);
-    const target = Buffer.from(opened(encodedBytes(program)).get("target") ?? []).toString();
+    const target = Buffer.from(openedSections(encodedBytes(program)).get("target") ?? []).toString();
     expect(codesWith("target", text(` ${target}`))).toEqual(["LPU5005"]);
     expect(codesWith("target", text(target.replace('"lanes":32', '"lanes":33')))).toContain("LPU5005");
   });
 
   test("images beyond the data, or beyond memory, are refused", () => {
-    const contents = opened(encodedBytes(program));
+    const contents = openedSections(encodedBytes(program));
     contents.set(
       "image table",
       Uint8Array.from([program.chips.length, 1, 0, 0, 32, ...program.chips.slice(1).map(() => 0)]),
@@ -111,7 +82,7 @@ describe("hostile programs", () => {
     let refused = 0;
     fc.assert(
       fc.property(change, ({ which, name, at, kind, byte }) => {
-        const contents = opened(encodedBytes(samples[which] as Program));
+        const contents = openedSections(encodedBytes(samples[which] as Program));
         const bytes = [...(contents.get(name) ?? [])];
         bytes.splice(Math.floor(at * bytes.length), kind === "insert" ? 0 : 1, ...(kind === "remove" ? [] : [byte]));
         contents.set(name, Uint8Array.from(bytes));
