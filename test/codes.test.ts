@@ -196,6 +196,10 @@ const ways = {
   LPU3004: () => said("check", small, "--target", written('{"name":"t"}', "json")),
   LPU3005: () => target({ lanes: "many" }),
   LPU3006: () => target({ topology: { kind: "edges" } }),
+  LPU3007: () => {
+    const shallow = JSON.stringify({ extends: "groqchip1", name: "t", vxm: { chainDepth: 1 } });
+    return said("compile", small, "--target", written(shallow, "json"), "-o", scratch.path("never.lpu"));
+  },
   LPU3010: () => said("compile", small, "--chips", "500", "--topology", "all-to-all", "-o", scratch.path("never.lpu")),
   LPU3011: () => said("compile", small, "--topology", "chian"),
   LPU3012: () => said("compile", small, "--topology", "edges"),
