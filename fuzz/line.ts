@@ -57,6 +57,7 @@ export const lineSuites: readonly Suite[] = [
   {
     name: "line",
     title: "random graphs on random machines: compiled, verified, executed, compared",
+    testInputs: 10,
     prepare: () => ({ run: (random: Random) => runCase(random.below(2 ** 31)) }),
   },
 ];

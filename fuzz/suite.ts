@@ -14,6 +14,8 @@ export interface Verdict {
 export interface Suite {
   readonly name: string;
   readonly title: string;
+  /** Inputs that the tests try, where trying one takes long. */
+  readonly testInputs?: number;
   /** Reads what the inputs are made from, once; `run` tries one input. */
   readonly prepare: () => { readonly run: (random: Random) => Verdict };
 }
