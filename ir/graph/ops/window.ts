@@ -41,6 +41,9 @@ function outputSize(size: number, before: number, after: number, span: number, s
   return ceil && (count - 1) * stride >= size + before ? count - 1 : count;
 }
 
+/** Elements of one window; every one of them is a term of each result. */
+const MAX_TAPS = 2 ** 16;
+
 export function windowsOf(spatial: readonly number[], kernel: readonly number[], attrs: Attrs): Windows | Problem {
   const rank = spatial.length;
   const ones = spatial.map(() => 1);
@@ -51,6 +54,9 @@ export function windowsOf(spatial: readonly number[], kernel: readonly number[],
   if (!["NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"].includes(mode)) return problem("attr", `auto_pad is "${mode}"`);
   if (kernel.length !== rank || strides.length !== rank || dilations.length !== rank || pads.length !== 2 * rank) {
     return problem("attr", `kernel_shape, strides, dilations and pads must fit ${rank} spatial dimensions`);
+  }
+  if (kernel.reduce((count, size) => count * size, 1) > MAX_TAPS) {
+    return problem("unsupported", `a kernel of ${kernel.join(" x ")} elements`);
   }
   if (pads.some((size) => size < 0)) return problem("attr", `pads are [${pads.join()}], needed: 0 or more`);
   if ([...strides, ...dilations, ...kernel].some((n) => n < 1))
