@@ -76,6 +76,12 @@ const sums = spec("sums", [
   { op: "Mul", inputs: ["d", constant(scalar("float32", 0.25))] },
 ]);
 
+const running = spec("running", [
+  { op: "Add", inputs: [floats([24, 40], 1), floats([24, 40], 2)], outputs: ["a"] },
+  { op: "ReduceMax", inputs: ["a", constant(i64(0))], attrs: { keepdims: 1n }, outputs: ["m"] },
+  { op: "Sub", inputs: ["a", "m"] },
+]);
+
 describe("fusions", () => {
   it("are found, and list their nodes", () => {
     expect(kernelsOf(plain).get("matmul+add+max")).toEqual(["Add_1", "Relu_2", "MatMul_0"]);
@@ -91,13 +97,15 @@ describe("fusions", () => {
     expect([...kernelsOf(plain, ["elementwise"]).keys()]).toEqual(expect.arrayContaining(["matmul+add", "max"]));
     expect([...kernelsOf(sums).keys()]).not.toContain("mul");
     expect([...kernelsOf(sums, ["reductions"]).keys()]).toContain("mul");
+    expect([...kernelsOf(running).keys()]).toContain("add+reduceMax");
+    expect([...kernelsOf(running, ["running"]).keys()]).toEqual(expect.arrayContaining(["add", "reduceMax"]));
     const modes = (without: readonly Fusion[]): number => kernelsOf(quantised, without).size;
     expect(modes(["bytes"])).not.toBe(modes([]));
   });
 });
 
 describe.each(fusionNames)("without %s", (name) => {
-  it.each([plain, noisy, quantised, sums])("the answer is the same: $name", async (model) => {
+  it.each([plain, noisy, quantised, sums, running])("the answer is the same: $name", async (model) => {
     const { result } = await judge(scratch.path(`${name}-${model.name}`), model, undefined, new Set([name]));
     expect(result.reason).toBe("");
   });

@@ -112,6 +112,10 @@ interface LaneValue {
 /** Bytes of different values in one lane. */
 const torn = -1;
 
+/** A signed byte in 32 bits: its low byte is the byte itself, byte `b` above is that of the integer. */
+const widenedSigned = laneKinds.signedByte + byteTags.signed;
+const upperTag = (b: number): number => byteTags.int + b;
+
 function joinWord(planes: readonly ByteVector[], lane: number, into: LaneValue): void {
   const [a, b, c, d] = planes as readonly [ByteVector, ByteVector, ByteVector, ByteVector];
   const tag = tagAt(a, lane);
@@ -127,6 +131,12 @@ function joinWord(planes: readonly ByteVector[], lane: number, into: LaneValue):
   const steps = tagAt(b, lane) === tag + 1 && tagAt(c, lane) === tag + 2 && tagAt(d, lane) === tag + 3;
   if ((tag === byteTags.float || tag === byteTags.int) && steps && bx === x && cx === x && dx === x) {
     into.kind = tag === byteTags.float ? laneKinds.float : laneKinds.int;
+    into.x = x;
+    return;
+  }
+  const widened = tagAt(b, lane) === upperTag(1) && tagAt(c, lane) === upperTag(2) && tagAt(d, lane) === upperTag(3);
+  if (tag === byteTags.signed && widened && bx === x && cx === x && dx === x) {
+    into.kind = laneKinds.int;
     into.x = x;
     return;
   }
@@ -234,7 +244,8 @@ function splitWord(kind: number, x: number, b: number, into: LaneValue): void {
   else if (kind === laneKinds.unknown) into.kind = byteTags.unknown;
   else if (kind >= laneKinds.signedByte && b === 0) {
     into.kind = kind % 16;
-  } else {
+  } else if (kind === widenedSigned) into.kind = upperTag(b);
+  else {
     into.kind = byteTags.junk;
     into.x = hash(930 + b, Math.imul(kind, 7919) + x);
   }
@@ -343,7 +354,8 @@ function splitWords(lanes: Lanes, b: number): ByteVector {
     if (one === laneKinds.bits) x[lane] = ((from[lane] as number) >>> (8 * b)) & 255;
     else if (one >= laneKinds.signedByte) {
       x[lane] = from[lane] as number;
-      tags[lane] = b === 0 ? one % 16 : byteTags.junk;
+      if (b === 0) tags[lane] = one % 16;
+      else tags[lane] = one === widenedSigned ? upperTag(b) : byteTags.junk;
     } else {
       splitWord(one, from[lane] as number, b, value);
       x[lane] = value.x;

@@ -291,7 +291,7 @@ function putByte(x: Int32Array, kinds: Uint8Array, lane: number, { bytes, lane: 
   if (tag === byteTags.concrete) x[lane] = (source << 24) >> 24;
   else {
     x[lane] = source;
-    kinds[lane] = tag === byteTags.signed ? laneKinds.int : laneKinds.signedByte + tag;
+    kinds[lane] = laneKinds.signedByte + tag;
   }
 }
 

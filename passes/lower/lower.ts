@@ -107,7 +107,9 @@ export function lowerBlock(graph: Graph, block: Block, target: Target): LoweredB
     for (const node of unit.nodes) prepareOperands(context, plan, node.outputs[0] as TensorId, originsOf(unit));
   }
   const outputHomes = [...outputs].map((id) => ({ tensor: id, home: borderOutput(context, id) }));
-  const kernels = fuseReductions(target, context.storages, context.kernels);
+  const kernels = block.without.has("running")
+    ? context.kernels
+    : fuseReductions(target, context.storages, context.kernels);
   return { storages: context.storages, kernels, inputHomes, outputHomes };
 }
 

@@ -41,7 +41,7 @@ export const copiedReservations = ({ timelines }: Reservations): Reservations =>
 
 const searchLimit = 1_000_000;
 
-/** Earliest start >= `from`; undefined if it would be >= `before`. */
+/** Earliest start >= `from`; undefined if it would be >= `before`, or the template needs more units than there are. */
 export function findStart(
   reservations: Reservations,
   template: Template,
@@ -66,7 +66,7 @@ export function findStart(
   throw new InvariantError("no start found for a template");
 }
 
-/** Options for every choice at `start`, or a later start at which the first failing choice may succeed. */
+/** Options for every choice at `start`, or a later start at which the first failing choice may succeed (infinite: none). */
 function takeChoices(timelines: readonly Timeline[], choices: readonly Choice[], start: number): number[] | number {
   const taken: number[] = [];
   for (let c = 0; c < choices.length; c++) {
@@ -83,7 +83,6 @@ function takeChoices(timelines: readonly Timeline[], choices: readonly Choice[],
       else earliest = Math.min(earliest, free - choice.at);
     }
     if (found < 0) {
-      if (!Number.isFinite(earliest)) throw new InvariantError("a template needs more units than there are");
       return Math.max(earliest, start + 1);
     }
     taken.push(found);
