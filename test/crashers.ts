@@ -97,6 +97,16 @@ const rows: readonly Row[] = [
     inputs: { x: Array.from({ length: 40 }, (_, i) => (i % 7) - 3) },
   },
   {
+    name: "a reduction over a dimension of size 1 of an expanded tensor",
+    graph: `input %0 "x" : float32[1] as "x" float32
+  %1 "a" : float32[2] = expand(%0) from ["a" "expand" #0]
+  %2 "b" : float32[2x1] = reshape(%1) from ["b" "reshape" #1]
+  %3 "c" : float32[2x1] = reduceSum(%2) {axes = [1]} from ["c" "reduceSum" #2]
+  %4 "d" : float32[2x1] = add(%2, %3) from ["d" "add" #3]
+  output %4 as "y" float32`,
+    inputs: { x: [3] },
+  },
+  {
     // The program is right (it is executed with the evaluator's numbers). The proof looks at a gather byte plane by byte plane, and takes the
     // zero bytes of the constant row for nothing in three planes, but not in the fourth.
     name: "a choice among rows of which some are constants is refused by the verifier",

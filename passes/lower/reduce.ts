@@ -60,7 +60,7 @@ export function lowerReduce(
       home.layout.lane === 0 &&
       home.layout.dims.filter((digits) => runsAlongLanes(digits)).length <= 1 &&
       hasStandardLanes(context, home.layout) &&
-      axes.every((axis) => isApart(home.layout, axis)),
+      home.layout.dims.every((digits, d) => runsAlongLanes(digits) || isApart(home.layout, d)),
   );
   if (still !== undefined) {
     reduceVectors(context, node, still, demands, origins);
@@ -153,14 +153,10 @@ function reduceVectors(
   const outWalk = walkVectors(result);
   const blockOrder = [...kept].sort((a, b) => vectorStep(result, b) - vectorStep(result, a) || a - b);
   const walk = walkVectors({ ...home.layout }, [...blockOrder, ...axes]);
-  const reset = axes.reduce(
-    (n, axis) => n * new Set(dimOffsets(home.layout.dims[axis] ?? [], shape[axis] as number).vectors).size,
-    1,
-  );
   const repeats = axes.reduce((n, axis) => n * (shape[axis] as number), 1);
   invariant(
-    reset === repeats || walk.vectors.length === outWalk.vectors.length * repeats,
-    "a reduced dimension visits its vectors once each",
+    walk.vectors.length === outWalk.vectors.length * repeats,
+    "every vector of the result is made of vectors of its own",
   );
   const op = reduceOp(node, tensorOf(context, id).dtype === "float32");
   const sinks = demands.typesOf(id).map((type) => {
