@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { writeFileAtomic } from "../src/io.ts";
+import { allocBenches } from "./alloc.ts";
 import { checkBenches } from "./check.ts";
 import { importBenches } from "./import.ts";
 import { lineBenches } from "./line.ts";
@@ -20,6 +21,7 @@ const benches: readonly Bench[] = [
   ...importBenches,
   ...passBenches,
   ...partitionBenches,
+  ...allocBenches,
 ];
 /** A bench that takes longer has failed. */
 const timeoutSeconds = 900;
