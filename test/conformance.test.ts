@@ -1,6 +1,5 @@
 // The public conformance folders the whole way: no wrong answer, no bug, what is not supported says why. In CI (and with LPUC_ALL=1) all cases, else
 // some of them.
-import { availableParallelism } from "node:os";
 import { expect, test } from "vitest";
 import { type CaseResult, conformanceReport } from "../src/conformance.ts";
 import { runCases } from "../src/conformance-run.ts";
@@ -22,7 +21,7 @@ async function run(
   if (!cases.ok || target === undefined) throw new Error(`${folder} cannot be read`);
   const chosen = cases.value.filter((_, i) => isWhole || i % every === 0);
   const options = { target, precision, chips: "auto", rule } as const;
-  return runCases(chosen, options, { jobs: isWhole ? availableParallelism() : 1 });
+  return runCases(chosen, options, { jobs: 1 });
 }
 
 /** What must not be: wrong answers, bugs, refusals without a reason. */
