@@ -61,14 +61,10 @@ test("a target beyond the compiler is refused with all that it lacks", () => {
 });
 
 describe("what random graphs found", () => {
-  test.each(crashers.map((crasher) => [crasher.name, crasher] as const))(
-    "%s",
-    (_, { text, target, expected, inputs }) => {
-      const graph = parseGraph(text);
-      if (!graph.ok) throw new Error(graph.diagnostics.map(({ message }) => message).join("\n"));
-      const system = { ...target, chips: 2, spec: target.topology, target };
-      const witnesses = lineWitnesses({ graph: graph.value, inputs }, system) ?? [];
-      expect([...new Set(witnesses.map(({ invariant }) => invariant))]).toEqual(expected);
-    },
-  );
+  test.each(crashers.map((crasher) => [crasher.name, crasher] as const))("%s", (_, { text, target, inputs }) => {
+    const graph = parseGraph(text);
+    if (!graph.ok) throw new Error(graph.diagnostics.map(({ message }) => message).join("\n"));
+    const system = { ...target, chips: 2, spec: target.topology, target };
+    expect(lineWitnesses({ graph: graph.value, inputs }, system)).toEqual([]);
+  });
 });

@@ -2,7 +2,7 @@
 // moved factors are equal and different polynomials almost never are. Tells `operand` and `lifetime` violations; sees program and target only.
 import type { Mnemonic } from "../../ir/machine/isa.ts";
 import { reportCircularOverlaps } from "./bursts.ts";
-import { combinesRows } from "./choice.ts";
+import { combinedChoices } from "./choice.ts";
 import { constantOf } from "./constants.ts";
 import type { Execution, Step } from "./execution.ts";
 import { evaluateGraph } from "./graph-values.ts";
@@ -134,7 +134,7 @@ export function checkDataflow(
     wires: new Map(),
     sites,
     told: new Set(),
-    combined: combinesRows(program),
+    combined: combinedChoices(program).notes,
     unknowns: 0,
   };
   const inputs = randomInputs(program, seed);

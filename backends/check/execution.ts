@@ -32,8 +32,8 @@ export interface Execution {
   /** Sites by id, to name writers. */
   readonly sites: readonly Site[];
   readonly told: Set<string>;
-  /** A gather combines all rows of a computed table (see choice.ts). */
-  readonly combined: boolean;
+  /** Notes of the gathers that combine all rows of a computed table (see choice.ts). */
+  readonly combined: ReadonlySet<number>;
   unknowns: number;
 }
 

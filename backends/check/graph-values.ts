@@ -3,9 +3,9 @@
 import type { Attrs, AttrValue } from "../../ir/graph/graph.ts";
 import type { AluOp } from "../../ir/machine/isa.ts";
 import type { Program, ProgramGraph } from "../../ir/machine/program.ts";
-import { chooseElement, combinesRows, maxRows } from "./choice.ts";
+import { chooseElement, combinedChoices, maxRows } from "./choice.ts";
 import { addField, isSpecial, multiplyField } from "./field.ts";
-import { floatAt, floatsOf, intAt, kindAt, type Lanes, laneKinds, lanesOf, mixedLanes, saturated } from "./lanes.ts";
+import { floatsOf, intAt, kindAt, type Lanes, laneKinds, lanesOf, mixedLanes, saturated } from "./lanes.ts";
 import { applyOperation, roundToHalf } from "./meaning.ts";
 import { dotRows } from "./tile.ts";
 
@@ -279,18 +279,6 @@ function toByte(x: Lanes, signed: boolean): Lanes {
   return mixedLanes(values, kinds);
 }
 
-function bitcast(x: Lanes, toFloat: boolean): Lanes {
-  const out = new Int32Array(x.x.length);
-  const kinds = new Uint8Array(out.length);
-  for (let i = 0; i < out.length; i++) {
-    const kind = kindAt(x, i);
-    const from = x.x[i] as number;
-    kinds[i] = kind === laneKinds.bits ? kind : toFloat ? laneKinds.float : laneKinds.int;
-    out[i] = kind === laneKinds.bits ? from : toFloat ? floatAt(kind, from) : intAt(kind, from);
-  }
-  return mixedLanes(out, kinds);
-}
-
 function view(node: Node, x: Operand, out: Shape): Lanes {
   const strides = stridesOf(x.shape);
   switch (node.op) {
@@ -359,7 +347,8 @@ function evaluateNode(node: Node, inputs: readonly Operand[], out: Shape, settin
     case "fromInt8":
       return first.value;
     case "bitcast":
-      return bitcast(first.value, outFloat);
+      // What is read as another type is taken for it where it is used, as on the machine.
+      return first.value;
     case "matmul":
       return matmul(first, second, out, String(node.attrs.precision));
     case "concat":
@@ -380,7 +369,7 @@ export function evaluateGraph(
   wanted: readonly number[],
 ): ReadonlyMap<number, Lanes> {
   const { tensors, nodes } = program.graph;
-  const combined = combinesRows(program);
+  const combined = combinedChoices(program).nodes;
   const values = new Map<number, Lanes>();
   const lastUse = new Map<number, number>();
   nodes.forEach((node, index) => {
@@ -401,7 +390,7 @@ export function evaluateGraph(
     const setting = {
       inFloat: first?.dtype === "float32",
       outFloat: output.dtype === "float32",
-      combined: combined && first?.constant === undefined,
+      combined: combined.has(index) && first?.constant === undefined,
     };
     values.set(node.output, evaluateNode(node, inputs, output.shape, setting));
     for (const input of node.inputs) if (lastUse.get(input) === index) values.delete(input);

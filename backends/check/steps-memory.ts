@@ -161,7 +161,7 @@ export function prepareGather(run: Execution, site: Site): Step | undefined {
     const index = indexAt(kind, x, ins.limit);
     const rows = readTable(run, site, slice, ins, cycle, repetition === 0);
     const chosen = readWord(run, site, slice, ins.address + ins.scale * index, cycle);
-    const value = run.combined && rows.length === ins.limit ? chooseBytes(rows, index) : chosen;
+    const value = run.combined.has(ins.note) && rows.length === ins.limit ? chooseBytes(rows, index) : chosen;
     putStream(run.registers, chip, put.direction, put.stream, cycle + put.delay, put.column, value);
   };
 }
