@@ -6,6 +6,7 @@ import type { HostTensor } from "../backends/interp/host.ts";
 import type { DType } from "../ir/dtype.ts";
 import type { FusionSet } from "../ir/graph/fusions.ts";
 import { bytesOf, type TensorValue, valueFromBigints, valueFromNumbers } from "../ir/graph/values.ts";
+import type { Target } from "../ir/target/target.ts";
 import { runOnnxruntime } from "../src/commands/onnxruntime.ts";
 import { type CaseResult, runCase } from "../src/conformance.ts";
 import { elementTypeOfDtype } from "../src/onnx/schema.ts";
@@ -163,6 +164,33 @@ export async function judge(
   return judgeModel(folder, modelOf(spec), spec.toScale === true ? graphRule : suiteRule, alter, without);
 }
 
+/** The same with answers that are given instead of onnxruntime's. */
+export function judgeAgainst(folder: string, spec: OpCase, expected: readonly TensorValue[]): CaseResult {
+  const { bytes, inputs } = modelOf(spec);
+  writeInputs(folder, bytes, inputs);
+  const names = spec.nodes.at(-1)?.outputs ?? [`y${spec.nodes.length - 1}`];
+  expected.forEach((value, i) => {
+    const tensor = { dtype: value.dtype, shape: value.shape, bytes: bytesOf(value) };
+    writeFileSync(join(folder, "test_data_set_0", `output_${i}.pb`), writeTensorProto(names[i] ?? "", tensor));
+  });
+  return runCase(folder, { target: defaultTarget(), precision: "fp32", chips: "auto", rule: suiteRule });
+}
+
+function defaultTarget(): Target {
+  const target = presetTarget("lpu-nvlink");
+  if (target === undefined) throw new Error("the default target exists");
+  return target;
+}
+
+function writeInputs(folder: string, bytes: Uint8Array, inputs: Written["inputs"]): void {
+  const set = join(folder, "test_data_set_0");
+  mkdirSync(set, { recursive: true });
+  writeFileSync(join(folder, "model.onnx"), bytes);
+  [...inputs].forEach(([name, tensor], i) => {
+    writeFileSync(join(set, `input_${i}.pb`), writeTensorProto(name, tensor));
+  });
+}
+
 /** The same for any model. */
 export async function judgeModel(
   folder: string,
@@ -171,21 +199,14 @@ export async function judgeModel(
   alter: (bytes: Uint8Array) => Uint8Array = (answer) => answer,
   without: FusionSet = new Set(),
 ): Promise<Verdict> {
-  const target = presetTarget("lpu-nvlink");
-  if (target === undefined) throw new Error("the default target exists");
-  const set = join(folder, "test_data_set_0");
-  mkdirSync(set, { recursive: true });
-  const model = join(folder, "model.onnx");
-  writeFileSync(model, bytes);
-  [...inputs].forEach(([name, tensor], i) => {
-    writeFileSync(join(set, `input_${i}.pb`), writeTensorProto(name, tensor));
-  });
-  const reference = await runOnnxruntime(model, inputs);
+  writeInputs(folder, bytes, inputs);
+  const reference = await runOnnxruntime(join(folder, "model.onnx"), inputs);
   if (reference.ok) {
     [...reference.value].forEach(([name, tensor], i) => {
-      writeFileSync(join(set, `output_${i}.pb`), writeTensorProto(name, { ...tensor, bytes: alter(tensor.bytes) }));
+      const file = join(folder, "test_data_set_0", `output_${i}.pb`);
+      writeFileSync(file, writeTensorProto(name, { ...tensor, bytes: alter(tensor.bytes) }));
     });
   }
-  const result = runCase(folder, { target, precision: "fp32", chips: "auto", rule, without });
+  const result = runCase(folder, { target: defaultTarget(), precision: "fp32", chips: "auto", rule, without });
   return reference.ok ? { result } : { result, noReference: reference.diagnostics[0]?.message ?? "" };
 }

@@ -26,6 +26,12 @@ describe("relative to the element", () => {
     expect(agrees([0.0002e-3, 100], [0, 100])).toBe(false);
   });
 
+  it("gives bfloat16 two units in the last place", () => {
+    expect(agrees([1.0078125], [1], suiteRule, fp32, "bfloat16")).toBe(true);
+    expect(agrees([1.0234375], [1], suiteRule, fp32, "bfloat16")).toBe(false);
+    expect(agrees([1.0078125], [1], suiteRule, fp32, "float16")).toBe(false);
+  });
+
   it("takes no integer for another", () => {
     expect(agrees([1000], [1001], suiteRule, fp32, "int32")).toBe(false);
     expect(agrees([100], [101], suiteRule, fp16, "int8")).toBe(false);

@@ -145,14 +145,27 @@ export function divide(d: CoreDraft, y: TensorId, x: TensorId): TensorId {
   return mul(d, mul(d, y, first), signed);
 }
 
-/** Where a quotient is a whole or half number in truth, exactly that number: what rounding after it needs. */
+/** The upper 12 bits of a number's digits. */
+const head = (d: CoreDraft, x: TensorId): TensorId => bitcast(d, and(d, bitcast(d, x), int(d, -(2 ** 12))));
+
+/** y - q x without rounding, where q is within a few roundings of y / x: products of twelve bits by twelve are exact, and so are the differences. */
+export function remainderOf(d: CoreDraft, y: TensorId, q: TensorId, x: TensorId): TensorId {
+  const [qHead, xHead] = [head(d, q), head(d, x)];
+  const [qTail, xTail] = [sub(d, q, qHead), sub(d, x, xHead)];
+  const parts = [mul(d, qHead, xHead), mul(d, qHead, xTail), mul(d, qTail, xHead), mul(d, qTail, xTail)];
+  return parts.reduce((rest, part) => sub(d, rest, part), y);
+}
+
+/** The quotient as IEEE division rounds it, for rounding to whole numbers after it: what is left over corrects it. */
 export function exactQuotient(d: CoreDraft, y: TensorId, x: TensorId): TensorId {
   const quotient = divide(d, y, x);
   const factor = uniform(d, x);
   const mantissa = factor === undefined ? 1 : Math.abs(factor) / 2 ** Math.floor(log2Of(Math.abs(factor)));
   if (mantissa === 1 && factor !== undefined) return quotient;
-  const halves = mul(d, toFloat(d, toInt(d, mul(d, quotient, float(d, 2)), "rne")), float(d, 0.5));
-  return select(d, eq(d, mul(d, halves, x), y), halves, quotient);
+  if (constantQuotient(d, y, x) !== undefined) return quotient;
+  const refined = add(d, quotient, mul(d, remainderOf(d, y, quotient, x), reciprocal(d, x)));
+  // Infinities and quotients by them leave nothing over.
+  return select(d, eq(d, refined, refined), refined, quotient);
 }
 
 /** Exponent of a positive number: enough to see powers of two. */

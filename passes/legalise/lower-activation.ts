@@ -1,7 +1,7 @@
 // Activation functions in core ops.
 import { numberOf, stringOf } from "../../ir/graph/attr.ts";
 import type { TensorId } from "../../ir/graph/graph.ts";
-import { abs, add, lt, max, min, mul, polynomial, select, unary } from "./arith.ts";
+import { abs, add, lt, max, min, mul, polynomial, select, toFloat, toInt, unary } from "./arith.ts";
 import { type CoreDraft, float, int, isFloat } from "./core-draft.ts";
 import { divide, rsqrt, sigmoid } from "./divide.ts";
 import { clamp, erf, exp, expm1, softplus } from "./functions.ts";
@@ -87,6 +87,10 @@ export const activationLowerings: LoweringTable = {
   Softsign: activation((d, x) => divide(d, x, add(d, abs(d, x), float(d, 1)))),
   Mish: activation((d, x) => mul(d, x, unary(d, "tanh", softplus(d, x)))),
   Swish: activation((d, x, attr) => swish(d, x, attr("alpha"))),
-  Shrink: activation(shrink),
+  Shrink: (d, site) => {
+    const [x, { dtype }] = [site.input(0), outputType(site)];
+    const shrunk = shrink(d, isFloat(d, x) ? x : toFloat(d, x), (name) => numberOf(site.attrs, name));
+    return isFloat(d, x) ? shrunk : wrapTo(d, toInt(d, shrunk, "trunc"), dtype);
+  },
   Gelu: (d, site) => (stringOf(site.attrs, "approximate") === "tanh" ? geluTanh : geluErf)(d, site.input(0)),
 };

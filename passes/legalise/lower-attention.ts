@@ -1,9 +1,10 @@
 // Attention (opsets 23, 24) and RotaryEmbedding.
 import { numberOf, optionalNumber } from "../../ir/graph/attr.ts";
 import type { TensorId } from "../../ir/graph/graph.ts";
-import { add, and, le, lt, sub } from "./arith.ts";
+import { attentionWindow } from "../../ir/graph/ops/attention.ts";
+import { add, and, le, lt, sub, toFloat } from "./arith.ts";
 import { attend, joinHeads, rotate, splitHeads } from "./attend.ts";
-import { type CoreDraft, constantOf, int, shapeOf } from "./core-draft.ts";
+import { type CoreDraft, constantOf, int, isFloat, shapeOf } from "./core-draft.ts";
 import { gatherRows } from "./lower-index.ts";
 import { iota } from "./lower-views.ts";
 import { hasInput, type Lowered, type LoweringTable, optionalInput, type Site, typeAt } from "./site.ts";
@@ -18,17 +19,18 @@ export function inverseRoot(size: number): number {
 export const distances = (d: CoreDraft, queries: number, keys: number): TensorId =>
   sub(d, iota(d, 4, 3, keys), iota(d, 4, 2, queries));
 
-/** 0 where query i may see key j (j <= i + offset), `hidden` elsewhere; undefined where all is seen. */
-export function causalBias(
+/** 0 where query i may see key j (first <= j - i <= last), `hidden` elsewhere; undefined where all is seen. */
+export function windowBias(
   d: CoreDraft,
   queries: number,
   keys: number,
-  offset: number,
+  window: { readonly first: number; readonly last: number },
   hidden: number,
 ): TensorId | undefined {
-  const values = Array.from({ length: queries * keys }, (_, at) =>
-    (at % keys) - Math.floor(at / keys) > offset ? hidden : 0,
-  );
+  const values = Array.from({ length: queries * keys }, (_, at) => {
+    const distance = (at % keys) - Math.floor(at / keys);
+    return distance > window.last || distance < window.first ? hidden : 0;
+  });
   return values.every((value) => value === 0) ? undefined : constantOf(d, values, [1, 1, queries, keys]);
 }
 
@@ -47,8 +49,9 @@ interface Mask {
 /** The mask input: flags or an addend; keys beyond a short one are hidden. */
 function maskOf(d: CoreDraft, site: Site, keys: number): Mask {
   if (!hasInput(site, 3)) return { bias: undefined, visible: undefined };
-  const mask = withRank(d, site.input(3), 4);
+  const given = withRank(d, site.input(3), 4);
   const flags = typeAt(site, 3).dtype === "bool";
+  const mask = flags || isFloat(d, given) ? given : toFloat(d, given);
   const missing = keys - (shapeOf(d, mask)[3] ?? 0);
   const full =
     (shapeOf(d, mask)[3] ?? 0) === 1 && keys > 1
@@ -57,18 +60,20 @@ function maskOf(d: CoreDraft, site: Site, keys: number): Mask {
   return flags ? { bias: undefined, visible: full } : { bias: full, visible: undefined };
 }
 
-/** What is_causal and nonpad_kv_seqlen hide. */
+/** What is_causal, the window and nonpad_kv_seqlen hide. */
 function hidingOf(d: CoreDraft, site: Site, queries: number, keys: number, past: number): Mask {
-  const causal = numberOf(site.attrs, "is_causal") === 1;
+  const { left, right } = attentionWindow(site.attrs);
   const lengths = optionalInput(site, 6);
   if (lengths === undefined) {
-    return { bias: causal ? causalBias(d, queries, keys, past, -Infinity) : undefined, visible: undefined };
+    const window = { first: past - left, last: past + right };
+    return { bias: windowBias(d, queries, keys, window, -Infinity), visible: undefined };
   }
   const length = reshape(d, lengths, [shapeOf(d, lengths)[0] ?? 1, 1, 1, 1]);
-  const valid = lt(d, iota(d, 4, 3, keys), length);
-  if (!causal) return { bias: undefined, visible: valid };
-  const early = le(d, distances(d, queries, keys), add(d, length, int(d, -queries)));
-  return { bias: undefined, visible: and(d, valid, early) };
+  let visible = lt(d, iota(d, 4, 3, keys), length);
+  const distance = distances(d, queries, keys);
+  if (right < keys) visible = and(d, visible, le(d, distance, add(d, length, int(d, right - queries))));
+  if (left < keys) visible = and(d, visible, le(d, add(d, length, int(d, -left - queries)), distance));
+  return { bias: undefined, visible };
 }
 
 function attention(d: CoreDraft, site: Site): Lowered {
@@ -92,7 +97,7 @@ function attention(d: CoreDraft, site: Site): Lowered {
     softcap: numberOf(site.attrs, "softcap"),
     bias: both(d, mask.bias, hiding.bias, add),
     visible: both(d, mask.visible, hiding.visible, and),
-    mayHideAll: hasInput(site, 3) || hasInput(site, 6),
+    mayHideAll: hasInput(site, 3) || hasInput(site, 6) || hiding.bias !== undefined,
     sink: undefined,
   });
   const stage = stages[numberOf(site.attrs, "qk_matmul_output_mode")] ?? stages[0];

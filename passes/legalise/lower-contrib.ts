@@ -5,7 +5,7 @@ import { add, and, eq, le, lt, max, select, sub } from "./arith.ts";
 import { attend, joinHeads, rotate, splitHeads } from "./attend.ts";
 import { type CoreDraft, float, int, shapeOf } from "./core-draft.ts";
 import { geluErf, geluTanh, swish } from "./lower-activation.ts";
-import { both, causalBias, distances, inverseRoot } from "./lower-attention.ts";
+import { both, distances, inverseRoot, windowBias } from "./lower-attention.ts";
 import { gatherRows, writeRows } from "./lower-index.ts";
 import { matmul } from "./lower-matmul.ts";
 import { scaled, standardise } from "./lower-norm.ts";
@@ -61,7 +61,9 @@ function keyBias(d: CoreDraft, site: Site, mask: TensorId | undefined, e: Extent
       ? undefined
       : select(d, hidden, float(d, numberOf(site.attrs, "mask_filter_value")), float(d, 0));
   const causal =
-    numberOf(site.attrs, "unidirectional") === 1 ? causalBias(d, e.queries, e.keys, e.past, LOWEST) : undefined;
+    numberOf(site.attrs, "unidirectional") === 1
+      ? windowBias(d, e.queries, e.keys, { first: -Infinity, last: e.past }, LOWEST)
+      : undefined;
   if (keys === undefined || causal === undefined) return keys ?? causal;
   return select(d, lt(d, causal, float(d, 0)), float(d, LOWEST), keys);
 }

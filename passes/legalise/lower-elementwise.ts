@@ -17,6 +17,7 @@ import {
   or,
   select,
   shl,
+  shr,
   shru,
   sub,
   toFloat,
@@ -24,7 +25,18 @@ import {
   xor,
 } from "./arith.ts";
 import { type CoreDraft, float, int, isFloat } from "./core-draft.ts";
-import { ceil, divide, divideInts, exactQuotient, floor, reciprocal, round, sqrt, truncate } from "./divide.ts";
+import {
+  ceil,
+  divide,
+  divideInts,
+  exactQuotient,
+  floor,
+  reciprocal,
+  remainderOf,
+  round,
+  sqrt,
+  truncate,
+} from "./divide.ts";
 import { cos, erf, exp, integerPower, isNan, log, power, sin, tanh } from "./functions.ts";
 import {
   hasInput,
@@ -61,8 +73,8 @@ const variadic =
     return expand(d, wrapTo(d, folded, outputType(site).dtype), outputType(site).shape);
   };
 
-/** Readers for which a quotient one rounding off would be a wrong whole number. */
-const rounders = ["Floor", "Ceil", "Round", "Cast", "Mod", "QuantizeLinear"] as const;
+/** Readers for which a quotient one rounding off would be a wrong whole number, and Clip, behind which they stand. */
+const rounders = ["Floor", "Ceil", "Round", "Cast", "Mod", "QuantizeLinear", "Clip"] as const;
 const isRounded = (site: Site): boolean => rounders.some((op) => site.readers.has(op));
 
 function div(d: CoreDraft, site: Site): TensorId {
@@ -71,20 +83,37 @@ function div(d: CoreDraft, site: Site): TensorId {
   return isRounded(site) ? exactQuotient(d, a, b) : divide(d, a, b);
 }
 
-/** Remainder of floats with the sign of the dividend. The quotient may be one off: brought back by one divisor. */
+const lessWholes = (d: CoreDraft, x: TensorId, y: TensorId): TensorId =>
+  remainderOf(d, x, truncate(d, divide(d, x, y)), y);
+
+/**
+ * Remainder of floats with the sign of the dividend. A quotient of more than 24 bits leaves several divisors, which a second turn takes; a
+ * quotient that is one off is brought back by one divisor. What is below the divisor (an infinite one too) is its own remainder.
+ */
 function floatRemainder(d: CoreDraft, a: TensorId, b: TensorId): TensorId {
   const [x, y] = [abs(d, a), abs(d, b)];
-  const rest = sub(d, x, mul(d, truncate(d, exactQuotient(d, x, y)), y));
+  const rest = lessWholes(d, lessWholes(d, x, y), y);
   const above = select(d, lt(d, rest, float(d, 0)), add(d, rest, y), rest);
   const inside = select(d, le(d, y, above), sub(d, above, y), above);
-  return select(d, lt(d, a, float(d, 0)), neg(d, inside), inside);
+  const found = select(d, lt(d, x, y), x, inside);
+  return select(d, lt(d, a, float(d, 0)), neg(d, found), found);
+}
+
+/** Remainder of floats with the sign of the divisor, zeros too. */
+function floatModulo(d: CoreDraft, a: TensorId, b: TensorId): TensorId {
+  const rest = floatRemainder(d, a, b);
+  const zero = float(d, 0);
+  const apart = lt(d, mul(d, sign(d, rest), b), zero);
+  const signedZero = select(d, lt(d, b, zero), float(d, -0), zero);
+  return select(d, eq(d, rest, zero), signedZero, select(d, apart, add(d, rest, b), rest));
 }
 
 function mod(d: CoreDraft, site: Site): TensorId {
   const [a, b] = [site.input(0), site.input(1)];
-  if (isFloat(d, a)) return floatRemainder(d, a, b);
+  const truncated = numberOf(site.attrs, "fmod") === 1;
+  if (isFloat(d, a)) return (truncated ? floatRemainder : floatModulo)(d, a, b);
   const rest = sub(d, a, mul(d, divideInts(d, a, b), b));
-  if (numberOf(site.attrs, "fmod") === 1) return rest;
+  if (truncated) return rest;
   const differs = and(d, lt(d, xor(d, rest, b), int(d, 0)), not(d, eq(d, rest, int(d, 0))));
   return select(d, differs, add(d, rest, b), rest);
 }
@@ -105,8 +134,10 @@ function mean(d: CoreDraft, site: Site): TensorId {
 }
 
 function bitShift(d: CoreDraft, site: Site): TensorId {
-  const shift = stringOf(site.attrs, "direction") === "LEFT" ? shl : shru;
-  return wrapTo(d, shift(d, site.input(0), site.input(1)), outputType(site).dtype);
+  const { dtype } = outputType(site);
+  const right = dtypes[dtype].kind === "int" ? shr : shru;
+  const shift = stringOf(site.attrs, "direction") === "LEFT" ? shl : right;
+  return wrapTo(d, shift(d, site.input(0), site.input(1)), dtype);
 }
 
 function sign(d: CoreDraft, x: TensorId): TensorId {

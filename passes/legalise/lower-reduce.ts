@@ -1,7 +1,8 @@
 // Reductions, softmaxes, ranking.
 import { dtypes } from "../../ir/dtype.ts";
 import { numberOf } from "../../ir/graph/attr.ts";
-import type { TensorId } from "../../ir/graph/graph.ts";
+import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
+import { emptyExtreme } from "../../ir/graph/ops/reduce.ts";
 import { abs, add, and, eq, max, mul, not, reduce, scaledBy, select, sub, toFloat, toInt, unary } from "./arith.ts";
 import { type CoreDraft, float, int, isFloat, shapeOf } from "./core-draft.ts";
 import { divide, divideInts, LOG2_E, reciprocal, sqrt } from "./divide.ts";
@@ -11,6 +12,7 @@ import {
   axisOf,
   constantNumbers,
   hasInput,
+  isFloatType,
   type Lowered,
   type Lowering,
   type LoweringTable,
@@ -183,14 +185,26 @@ function lpNormalization(d: CoreDraft, site: Site): TensorId {
   return select(d, eq(d, norm, float(d, 0)), float(d, 0), quotient);
 }
 
-const anyOf: Reduce = (d, x, axes) => reduce(d, "reduceMax", x, axes);
+/** Over nothing the end of the element type, where the machine has it. */
+const extreme =
+  (of: "max" | "min"): Lowering =>
+  (d, site) => {
+    const { shape, dtype } = outputType(site);
+    const whole = reduction((draft, x, axes) => reduce(draft, of === "max" ? "reduceMax" : "reduceMin", x, axes), same);
+    if (elementCount(typeAt(site, 0).shape) > 0 || elementCount(shape) === 0) return whole(d, site);
+    const end = emptyExtreme(dtype, of);
+    if (isFloatType(dtype)) return expand(d, float(d, end), shape);
+    if (Math.abs(end) > 2 ** 31) return refuse(`the ${of}imum over no element is the end of ${dtype}, outside 32 bits`);
+    return expand(d, int(d, end), shape);
+  };
+
 const magnitude: Reduce = (d, x, axes) => sumOver(d, abs(d, x), axes);
 
 export const reduceLowerings: LoweringTable = {
   ReduceSum: reduction(sumOver, same),
   ReduceMean: reduction(meanOver, same),
-  ReduceMax: reduction(anyOf, same),
-  ReduceMin: reduction((d, x, axes) => reduce(d, "reduceMin", x, axes), same),
+  ReduceMax: extreme("max"),
+  ReduceMin: extreme("min"),
   ReduceProd: reduction((d, x, axes) => reduce(d, "reduceProd", x, axes), same),
   ReduceL1: reduction(magnitude, abs),
   ReduceL2: reduction((d, x, axes) => sqrt(d, sumOver(d, square(d, asFloat(d, x)), axes)), abs),

@@ -205,7 +205,8 @@ function spaceToDepth(d: CoreDraft, site: Site): Lowered {
   const [n = 1, c = 1, h = 1, w = 1] = typeAt(site, 0).shape;
   const b = numberOf(site.attrs, "blocksize");
   const parts = reshape(d, site.input(0), [n, c, h / b, b, w / b, b]);
-  return reshape(d, transpose(d, parts, [0, 3, 5, 1, 2, 4]), outputType(site).shape);
+  const crd = stringOf(site.attrs, "mode") === "CRD";
+  return reshape(d, transpose(d, parts, crd ? [0, 1, 3, 5, 2, 4] : [0, 3, 5, 1, 2, 4]), outputType(site).shape);
 }
 
 function concatenated(d: CoreDraft, site: Site): TensorId {

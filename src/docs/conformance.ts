@@ -34,7 +34,7 @@ const suites = [
   await runSuite(
     nodeCases,
     "Node tests",
-    "About half of the ONNX backend suite for the operators of transformers, at the suite's own tolerance: 1e-3 relative, 1e-7 absolute.",
+    "About half of the ONNX backend suite for the operators of transformers, at the suite's own tolerance: 1e-3 relative (2^-6 for bfloat16), 1e-7 absolute.",
     suiteRule,
   ),
   await runSuite(

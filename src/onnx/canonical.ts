@@ -242,9 +242,20 @@ export function knownOperator(domain: string, opType: string): boolean {
   return isOnnxOp(name) || rows.has(name);
 }
 
-/** Exporters leave odd attributes behind; the operator's definition has none of that name, so it can mean nothing. */
-function warnUnknownAttribute(importer: Importer, call: RawCall, attribute: string): void {
+/** The default operator set whose attributes the operator table has, all of them. */
+const COMPLETE_OPSET = 28;
+
+/**
+ * Exporters leave odd attributes behind: where the definitions are known to have none of that name it can mean nothing. One of a newer operator
+ * set or of another domain may change the result: it is refused.
+ */
+function reportUnknownAttribute(importer: Importer, call: RawCall, attribute: string): void {
   const { opType } = call.origin;
+  if (call.domain !== "" || call.opset > COMPLETE_OPSET) {
+    const version = call.domain === "" ? `opset ${call.opset}` : call.domain;
+    reportProblem(importer, call.origin, problem("unsupported", `attribute ${attribute} (${version}) is not known`));
+    return;
+  }
   const location = nodeLocation(importer, call.origin);
   importer.warnings.push(
     diagnostic(codes.attribute, `${opType}: attribute ${attribute} is unknown and was ignored`, { location }),
@@ -255,10 +266,13 @@ function emitCanonical(importer: Importer, call: RawCall, op: OnnxOp): Emitted {
   const row: OnnxOpRow = onnxOps[op];
   const problems: Problem[] = [];
   const known = new Map([...call.attributes].filter(([name]) => Object.hasOwn(row.attrs, name)));
-  for (const name of call.attributes.keys()) if (!known.has(name)) warnUnknownAttribute(importer, call, name);
+  const problemsBefore = importer.problems.length;
+  for (const name of call.attributes.keys()) if (!known.has(name)) reportUnknownAttribute(importer, call, name);
   const attrs = convertAttributes(row.attrs, known, problems);
   for (const found of problems) reportProblem(importer, call.origin, found);
-  return problems.length > 0 ? undefined : emit(importer, call, op, call.inputs, attrs, call.outputs);
+  return importer.problems.length > problemsBefore
+    ? undefined
+    : emit(importer, call, op, call.inputs, attrs, call.outputs);
 }
 
 /** Adds the canonical nodes of a call and gives its results; undefined after reporting what is wrong. */

@@ -12,10 +12,11 @@ const activation = (
   summary: string,
   attrs: Attributes,
   f: (x: number, attr: (name: string) => number) => number,
+  types = "float",
 ): OnnxOpRow =>
   defineOp({
     summary,
-    inputs: ["X: float"],
+    inputs: [`X: ${types}`],
     outputs: ["Y"],
     attrs,
     infer: inferSame,
@@ -104,6 +105,7 @@ export const activationOps = {
     "X + bias below -lambd, X - bias above lambd, else 0",
     { lambd: float(0.5), bias: float(0) },
     (x, attr) => (x < -attr("lambd") ? x + attr("bias") : x > attr("lambd") ? x - attr("bias") : 0),
+    "number",
   ),
   Gelu: defineOp({
     summary: "X * P(standard normal <= X), by erf or by the tanh approximation",

@@ -32,7 +32,7 @@ const divInt: BinaryMeaning = {
 };
 /** Remainder with the sign of the dividend. */
 const fmod: BinaryMeaning = { number: (a, b) => a % b, big: (a, b) => (b === 0n ? 0n : a % b) };
-/** Remainder with the sign of the divisor. */
+/** Remainder of integers with the sign of the divisor. */
 const modulo: BinaryMeaning = {
   number: (a, b) => {
     if (b === 0) return 0;
@@ -45,12 +45,31 @@ const modulo: BinaryMeaning = {
     return rest !== 0n && rest < 0n !== b < 0n ? rest + b : rest;
   },
 };
+/** Remainder of floats with the sign of the divisor, zeros too; an infinite divisor stands for itself where the signs differ. */
+const floatModulo: BinaryMeaning = {
+  number: (a, b) => {
+    const rest = a % b;
+    if (rest === 0) return b < 0 ? -0 : 0;
+    return rest < 0 !== b < 0 ? rest + b : rest;
+  },
+  big: (a) => a,
+};
 const smaller: BinaryMeaning = { number: (a, b) => Math.min(a, b), big: bigMin };
 const larger: BinaryMeaning = { number: (a, b) => Math.max(a, b), big: bigMax };
-const shift = (direction: string, bits: number): BinaryMeaning => ({
-  number: (a, b) => (b >= bits ? 0 : direction === "LEFT" ? a << b : a >>> b),
-  big: (a, b) => (b >= BigInt(bits) ? 0n : direction === "LEFT" ? a << b : a >> b),
-});
+/** Shifts outside the type's bits leave the sign alone: -1 to the right of a negative number, else 0. */
+const shift = (direction: string, bits: number): BinaryMeaning => {
+  const left = direction === "LEFT";
+  return {
+    number: (a, b) => {
+      if (b < 0 || b >= bits) return !left && a < 0 ? -1 : 0;
+      return left ? a << b : a < 0 ? a >> b : a >>> b;
+    },
+    big: (a, b) => {
+      if (b < 0n || b >= BigInt(bits)) return !left && a < 0n ? -1n : 0n;
+      return left ? a << b : a >> b;
+    },
+  };
+};
 const bitAnd: BinaryMeaning = { number: (a, b) => a & b, big: (a, b) => a & b };
 const bitOr: BinaryMeaning = { number: (a, b) => a | b, big: (a, b) => a | b };
 const bitXor: BinaryMeaning = { number: (a, b) => a ^ b, big: (a, b) => a ^ b };
@@ -147,7 +166,10 @@ export const arithmeticOps = {
     outputs: ["C"],
     attrs: { fmod: int(0) },
     infer: inferBroadcast(),
-    evaluate: (ctx) => pair(ctx, numberOf(ctx.attrs, "fmod") === 1 ? fmod : modulo),
+    evaluate: (ctx) => {
+      const floored = isFloat(valueAt(ctx, 0)) ? floatModulo : modulo;
+      return pair(ctx, numberOf(ctx.attrs, "fmod") === 1 ? fmod : floored);
+    },
   }),
   Pow: defineOp({
     summary: "X to the power of Y, in X's type",
@@ -164,8 +186,8 @@ export const arithmeticOps = {
   Sum: variadic("sum of all inputs", "float", (values, ctx) => foldPairs(values, ctx, add)),
   Mean: variadic("mean of all inputs", "float", meanOf),
   BitShift: defineOp({
-    summary: "X shifted by Y bits",
-    inputs: ["X: uint8|uint16|uint32|uint64", "Y: X"],
+    summary: "X shifted by Y bits; to the right signed numbers keep their sign",
+    inputs: ["X: int", "Y: X"],
     outputs: ["Z"],
     attrs: { direction: { ...string(), required: true } },
     infer: inferBroadcast(),

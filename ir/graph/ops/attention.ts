@@ -1,6 +1,6 @@
 // ONNX Attention (opsets 23 and 24) and RotaryEmbedding (23).
 import { dtypes } from "../../dtype.ts";
-import { dtypeAttr, float, int, numberOf, optionalNumber } from "../attr.ts";
+import { type Attrs, dtypeAttr, float, int, numberOf, optionalNumber } from "../attr.ts";
 import {
   defineOp,
   type EvaluateContext,
@@ -125,18 +125,26 @@ function maskBias(mask: TensorValue | null, s: Sizes): Bias {
   };
 }
 
+/** How far before and after its own place a query may look; unbounded sides are infinite. */
+export function attentionWindow(attrs: Attrs): { readonly left: number; readonly right: number } {
+  const bound = (name: string): number => (numberOf(attrs, name) < 0 ? Infinity : numberOf(attrs, name));
+  const right = bound("right_window_size");
+  return { left: bound("left_window_size"), right: numberOf(attrs, "is_causal") === 1 ? Math.min(right, 0) : right };
+}
+
 /**
- * Query i may look at keys up to i + offset: offset is the length of the past, or with nonpad_kv_seqlen that length minus the number of
- * queries. Keys at or beyond nonpad_kv_seqlen are hidden.
+ * Query i stands at key i + offset and sees the window around it: offset is the length of the past, or with nonpad_kv_seqlen that length minus
+ * the number of queries. Keys at or beyond nonpad_kv_seqlen are hidden.
  */
 function visibility(ctx: EvaluateContext, s: Sizes): Bias {
   const lengths = ctx.inputs[6] ?? null;
   const valid = lengths === null ? undefined : numbersOf(lengths);
-  const causal = numberOf(ctx.attrs, "is_causal") === 1;
+  const { left, right } = attentionWindow(ctx.attrs);
   return (b, _h, i, j) => {
     const length = valid?.[b];
-    const offset = length === undefined ? s.past : length - s.queries;
-    return (causal && j > i + offset) || (length !== undefined && j >= length) ? -Infinity : 0;
+    const place = i + (length === undefined ? s.past : length - s.queries);
+    const hidden = j > place + right || j < place - left || (length !== undefined && j >= length);
+    return hidden ? -Infinity : 0;
   };
 }
 
@@ -255,12 +263,12 @@ function rotaryEmbedding(ctx: EvaluateContext): TensorValue {
 export const attentionOps = {
   Attention: defineOp({
     summary:
-      "softmax(softcap(scale * Q K^T) + mask) V, with grouped heads, a past to append to, causal and length masks",
+      "softmax(softcap(scale * Q K^T) + mask) V, with grouped heads, a past to append to, causal, window and length masks",
     inputs: [
       "Q: float",
       "K: Q",
       "V: float",
-      "attn_mask?: float|bool",
+      "attn_mask?: number|bool",
       "past_key?: K",
       "past_value?: V",
       "nonpad_kv_seqlen?: int64",
@@ -269,8 +277,10 @@ export const attentionOps = {
     attrs: {
       is_causal: int(0),
       kv_num_heads: int(),
+      left_window_size: int(-1),
       q_num_heads: int(),
       qk_matmul_output_mode: int(0),
+      right_window_size: int(-1),
       scale: float(),
       softcap: float(0),
       softmax_precision: dtypeAttr(),

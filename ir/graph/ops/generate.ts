@@ -126,7 +126,8 @@ export const generateOps = {
     summary: "start, start + delta, ... before limit",
     inputs: ["start: number", "limit: start", "delta: start"],
     outputs: ["output"],
-    attrs: {},
+    // Halves are always computed in more digits than either type that can be asked for.
+    attrs: { stash_type: int(1) },
     infer: inferRange,
     evaluate: (ctx) => [range(ctx)],
   }),

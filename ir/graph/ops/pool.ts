@@ -123,6 +123,8 @@ function inferBlocks(ctx: InferContext, toSpace: boolean): Inferred {
   const block = numberOf(ctx.attrs, "blocksize");
   const [n = 0, c = 0, h = 0, w = 0] = shape;
   const fits = toSpace ? c % (block * block) === 0 : h % block === 0 && w % block === 0;
+  const mode = stringOf(ctx.attrs, "mode");
+  if (mode !== "DCR" && mode !== "CRD") return problem("attr", `mode is ${mode}, allowed: DCR, CRD`);
   if (shape.length !== 4 || block < 1 || !fits)
     return problem("shape", `blocks of ${block} do not fit ${shapeText(shape)}`);
   const result = toSpace
@@ -147,7 +149,8 @@ function spaceToDepth(ctx: EvaluateContext): TensorValue {
   const block = numberOf(ctx.attrs, "blocksize");
   const [n = 0, c = 0, h = 0, w = 0] = x.shape;
   const split = reshaped(x, [n, c, h / block, block, w / block, block]);
-  return reshaped(transposeValue(split, [0, 3, 5, 1, 2, 4]), outputAt(ctx).shape);
+  const columnRow = stringOf(ctx.attrs, "mode") === "CRD";
+  return reshaped(transposeValue(split, columnRow ? [0, 1, 3, 5, 2, 4] : [0, 3, 5, 1, 2, 4]), outputAt(ctx).shape);
 }
 
 export const poolOps = {
@@ -184,7 +187,7 @@ export const poolOps = {
     summary: "blocks of positions rearranged into channels",
     inputs: ["input: any"],
     outputs: ["output"],
-    attrs: { blocksize: { ...int(), required: true } },
+    attrs: { blocksize: { ...int(), required: true }, mode: string("DCR") },
     infer: (ctx) => inferBlocks(ctx, false),
     evaluate: (ctx) => [spaceToDepth(ctx)],
   }),

@@ -1,4 +1,5 @@
 // Reductions over axes. Sums are taken in double and rounded once; integers are exact and wrap at the end.
+import { type DType, dtypes } from "../../dtype.ts";
 import { exp, log } from "../../numeric/real.ts";
 import { int, numberOf } from "../attr.ts";
 import {
@@ -122,20 +123,25 @@ function product(group: Float64Array): number {
   return result;
 }
 
-/** What an empty maximum (or minimum, negated) gives: the least value of the type. */
-function emptyExtreme(x: TensorValue, sign: 1 | -1): number {
-  switch (x.dtype) {
-    case "int8":
-      return sign > 0 ? -128 : 127;
-    case "int32":
-      return sign > 0 ? -2147483648 : 2147483647;
-    case "uint8":
-      return sign > 0 ? 0 : 255;
+/** What a maximum (or minimum) over nothing gives: the least (or greatest) value of the type. */
+export function emptyExtreme(dtype: DType, of: "max" | "min"): number {
+  const { bits, kind } = dtypes[dtype];
+  switch (kind) {
     case "bool":
-      return sign > 0 ? 0 : 1;
-    default:
-      return sign > 0 ? -Infinity : Infinity;
+      return of === "max" ? 0 : 1;
+    case "uint":
+      return of === "max" ? 0 : 2 ** bits - 1;
+    case "int":
+      return of === "max" ? -(2 ** (bits - 1)) : 2 ** (bits - 1) - 1;
+    case "float":
+      return of === "max" ? -Infinity : Infinity;
   }
+}
+
+/** The same of a 64-bit type. */
+function emptyBig(dtype: DType, of: "max" | "min"): bigint {
+  if (dtype === "uint64") return of === "max" ? 0n : (1n << 64n) - 1n;
+  return of === "max" ? -(1n << 63n) : (1n << 63n) - 1n;
 }
 
 function logSumExp(group: Float64Array): number {
@@ -144,8 +150,6 @@ function logSumExp(group: Float64Array): number {
   return top + log(sumOf(group, (x) => exp(x - top)));
 }
 
-const bigLargest = (group: readonly bigint[]): bigint => group.reduce(bigMax, group[0] ?? -(1n << 63n));
-const bigSmallest = (group: readonly bigint[]): bigint => group.reduce(bigMin, group[0] ?? (1n << 63n) - 1n);
 const bigAbs = (x: bigint): bigint => (x < 0n ? -x : x);
 
 export const reduceOps = {
@@ -155,12 +159,12 @@ export const reduceOps = {
     bigs: (group) => (group.length === 0 ? 0n : bigSum(group) / BigInt(group.length)),
   })),
   ReduceMax: reduction("largest value", "number|bool", (x) => ({
-    numbers: (group) => largestOf(group, emptyExtreme(x, 1)),
-    bigs: bigLargest,
+    numbers: (group) => largestOf(group, emptyExtreme(x.dtype, "max")),
+    bigs: (group) => group.reduce(bigMax, group[0] ?? emptyBig(x.dtype, "max")),
   })),
   ReduceMin: reduction("smallest value", "number|bool", (x) => ({
-    numbers: (group) => smallestOf(group, emptyExtreme(x, -1)),
-    bigs: bigSmallest,
+    numbers: (group) => smallestOf(group, emptyExtreme(x.dtype, "min")),
+    bigs: (group) => group.reduce(bigMin, group[0] ?? emptyBig(x.dtype, "min")),
   })),
   ReduceProd: reduction("product", "number", () => ({
     numbers: product,

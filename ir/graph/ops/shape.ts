@@ -138,7 +138,7 @@ export const shapeOps = {
   }),
   Dropout: defineOp({
     summary: "data at inference time; the mask is all true",
-    inputs: ["data: float", "ratio?: float", "training_mode?: bool"],
+    inputs: ["data: float|smallFloat", "ratio?: float|smallFloat", "training_mode?: bool"],
     outputs: ["output", "mask?"],
     attrs: { seed: int() },
     infer: (ctx) => {
