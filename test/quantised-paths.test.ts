@@ -123,6 +123,73 @@ describe("on int8", () => {
   });
 });
 
+/** Filters of bytes with a scale, and for unsigned ones a zero point, each. */
+const filters = (dtype: "int8" | "uint8", shape: readonly number[]): NodeSpec => {
+  const count = shape[0] ?? 1;
+  const [low, high] = dtype === "int8" ? [0, 0] : [60, 70];
+  const w = constant(ints(dtype, shape, dtype === "int8" ? -127 : 0, 127, 5));
+  const inputs = [w, constant(floats([count], 7, 0.01, 0.02)), constant(ints(dtype, [count], low, high, 6))];
+  return { op: "DequantizeLinear", inputs, attrs: { axis: 0n }, outputs: ["w"] };
+};
+
+describe("convolutions", () => {
+  const bias = (count: number): Operand => constant(floats([count], 3));
+  const cases: readonly [string, readonly number[], NodeSpec, NodeSpec, string][] = [
+    [
+      "patches",
+      [1, 3, 8, 8],
+      filters("int8", [20, 3, 4, 4]),
+      { op: "Conv", inputs: ["a", "w", bias(20)], attrs: { strides: [4n, 4n] } },
+      "int8",
+    ],
+    [
+      "windows over a padding that stands for the zero point, unsigned filters",
+      [2, 3, 7, 9],
+      filters("uint8", [8, 3, 3, 3]),
+      { op: "Conv", inputs: ["a", "w"], attrs: { pads: [1n, 1n, 1n, 1n], strides: [2n, 1n] } },
+      "int8",
+    ],
+    [
+      "an audio stem",
+      [1, 8, 15],
+      filters("int8", [16, 8, 3]),
+      { op: "Conv", inputs: ["a", "w", bias(16)], attrs: { pads: [1n, 1n], strides: [2n] } },
+      "int8",
+    ],
+    [
+      "groups with zero points a filter",
+      [1, 6, 5, 5],
+      filters("uint8", [8, 3, 3, 3]),
+      { op: "Conv", inputs: ["a", "w"], attrs: { group: 2n, pads: [1n, 1n, 1n, 1n] } },
+      "int8",
+    ],
+    [
+      "a filter a channel",
+      [1, 6, 5, 5],
+      filters("uint8", [6, 1, 3, 3]),
+      { op: "Conv", inputs: ["a", "w", bias(6)], attrs: { group: 6n, pads: [1n, 1n, 1n, 1n] } },
+      "int32",
+    ],
+  ];
+  it.each(cases)("%s", async (name, shape, weights, conv, path) => {
+    const { modes, rows } = await compiled(spec(name, [...activation(shape, 1, "a"), weights, conv]));
+    expect(modes).toEqual(path === "int8" ? ["int8"] : []);
+    expect(rows).toMatchObject([{ pattern: "QDQ Conv", path }]);
+  });
+
+  it("scales that change along the channels are those of floats", async () => {
+    const w = constant(ints("int8", [8, 3, 3, 3], -127, 127, 5));
+    const weights: NodeSpec = {
+      op: "DequantizeLinear",
+      inputs: [w, constant(floats([3], 7, 0.01, 0.02)), constant(ints("int8", [3], 0, 0))],
+      attrs: { axis: 1n },
+      outputs: ["w"],
+    };
+    const nodes = [...activation([1, 3, 5, 5], 1, "a"), weights, { op: "Conv", inputs: ["a", "w"] }];
+    expect((await compiled(spec("channels", nodes))).rows).toMatchObject([{ path: "dequantised" }]);
+  });
+});
+
 describe("dequantised", () => {
   it("weights alone", async () => {
     const nodes: NodeSpec[] = [weight("int8", [40, 9], 1n, "w"), { op: "MatMul", inputs: [floats([3, 40], 1), "w"] }];

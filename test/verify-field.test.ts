@@ -79,7 +79,7 @@ describe("field", () => {
   });
 });
 
-const one = lanesOf(Int32Array.of(1), laneKinds.bits);
+const one = lanesOf(Int32Array.of(1, 1, 1, 1), laneKinds.bits);
 
 function exactPower(exponent: number): number {
   let x = 1;
@@ -106,6 +106,21 @@ describe("moves", () => {
     expect(applyOperation("or", value, zero, zero)).toMatchObject({ x: value.x, kind: laneKinds.float });
     const ones = lanesOf(new Int32Array(4).fill(1), laneKinds.bits);
     expect(applyOperation("or", value, ones, ones).x).not.toEqual(value.x);
+  });
+
+  test("a byte stays itself when it is read as a number and narrowed again, another number does not", () => {
+    const whole = lanesOf(Int32Array.of(11, -22, 33, 44), laneKinds.int);
+    for (const type of ["i8", "u8"] as const) {
+      const [bytes] = splitLanes(whole, type);
+      const number = joinBytes(bytes === undefined ? [] : [bytes], type).lanes;
+      expect([...(bytes?.x ?? [])].some((x, i) => x === whole.x[i])).toBe(false);
+      expect(splitLanes(number, type)[0]).toMatchObject({ x: bytes?.x, tag: bytes?.tag });
+      expect(joinBytes(splitLanes(number, "i32"), "i32").lanes).toMatchObject({ x: number.x, kind: number.kind });
+      const more = applyOperation("iadd", number, one, one);
+      expect(splitLanes(more, type)[0]?.x).not.toEqual(more.x);
+      const otherType = type === "i8" ? "u8" : "i8";
+      expect(splitLanes(number, otherType)[0]?.x).not.toEqual(bytes?.x);
+    }
   });
 
   test("an int8 product with a selection moves the bytes of a value", () => {

@@ -5,7 +5,17 @@ import type { AluOp } from "../../ir/machine/isa.ts";
 import type { Program, ProgramGraph } from "../../ir/machine/program.ts";
 import { chooseElement, combinedChoices, maxRows } from "./choice.ts";
 import { addField, isSpecial, multiplyField } from "./field.ts";
-import { floatsOf, intAt, kindAt, type Lanes, laneKinds, lanesOf, mixedLanes, saturated } from "./lanes.ts";
+import {
+  floatsOf,
+  intAt,
+  kindAt,
+  type Lanes,
+  laneKinds,
+  lanesOf,
+  mixedLanes,
+  saturated,
+  widenedKinds,
+} from "./lanes.ts";
 import { applyOperation, roundToHalf } from "./meaning.ts";
 import { dotRows } from "./tile.ts";
 
@@ -267,13 +277,14 @@ function toByte(x: Lanes, signed: boolean): Lanes {
   const values = new Int32Array(x.x.length);
   const kinds = new Uint8Array(values.length);
   const [low, high] = signed ? [-128, 127] : [0, 255];
+  const narrow = signed ? widenedKinds.signed : widenedKinds.unsigned;
   for (let i = 0; i < values.length; i++) {
     const kind = kindAt(x, i);
     const from = x.x[i] as number;
     if (kind === laneKinds.bits) values[i] = Math.min(high, Math.max(low, from));
     else {
-      values[i] = saturated(intAt(kind, from), signed);
-      kinds[i] = laneKinds.int;
+      values[i] = kind === narrow ? from : saturated(intAt(kind, from), signed);
+      kinds[i] = narrow;
     }
   }
   return mixedLanes(values, kinds);

@@ -13,6 +13,7 @@ import {
   type Stored,
   splitLanes,
   tagAt,
+  widenedKinds,
 } from "./lanes.ts";
 import { bindWord, entryAt, type Memory, sliceOf } from "./memory.ts";
 import { stripesOf, visitPlacement } from "./placements.ts";
@@ -78,7 +79,8 @@ export function randomInputs(program: Program, seed: number): ReadonlyMap<number
       if (isFloat || isByte) return draw(i);
       return isBool ? draw(i) & 1 : integerAt(i, seed * 1000 + binding.tensor, limit);
     });
-    values.set(binding.tensor, lanesOf(x, isFloat ? laneKinds.float : isByte ? laneKinds.int : laneKinds.bits));
+    const byteKind = dtypes[tensor.dtype].kind === "int" ? widenedKinds.signed : widenedKinds.unsigned;
+    values.set(binding.tensor, lanesOf(x, isFloat ? laneKinds.float : isByte ? byteKind : laneKinds.bits));
   }
   return values;
 }

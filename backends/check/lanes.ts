@@ -20,6 +20,12 @@ export const byteTags = {
 /** Lane kinds. A byte widened to 32 bits keeps its tag: signedByte + tag, unsignedByte + tag. */
 export const laneKinds = { bits: 0, float: 1, int: 2, junk: 3, unknown: 4, signedByte: 16, unsignedByte: 32 } as const;
 
+/** 32-bit lanes known to be a byte's number: narrowing them again changes nothing. */
+export const widenedKinds = {
+  signed: laneKinds.signedByte + byteTags.signed,
+  unsigned: laneKinds.unsignedByte + byteTags.unsigned,
+} as const;
+
 /** One byte in every lane. `x`: the byte where concrete, else the value that it is a byte of. `tags` only where lanes differ. */
 export interface ByteVector {
   readonly x: Int32Array;
@@ -89,6 +95,7 @@ export function intAt(kind: number, x: number): number {
   if (kind === laneKinds.int) return x;
   if (kind === laneKinds.bits) return embedInt(x);
   if (kind === laneKinds.float) return floatAsInt(x);
+  if (kind === widenedKinds.unsigned) return x;
   if (kind >= laneKinds.unsignedByte) return hash(1000 + kind, x);
   if (kind >= laneKinds.signedByte) return byteAsInt(kind - laneKinds.signedByte, x);
   return hash(910 + kind, x);
@@ -112,9 +119,11 @@ interface LaneValue {
 /** Bytes of different values in one lane. */
 const torn = -1;
 
-/** A signed byte in 32 bits: its low byte is the byte itself, byte `b` above is that of the integer. */
-const widenedSigned = laneKinds.signedByte + byteTags.signed;
+/** Of a signed byte in 32 bits: its low byte is the byte itself, byte `b` above is that of the integer. */
 const upperTag = (b: number): number => byteTags.int + b;
+
+const isZeroByte = (plane: ByteVector, lane: number): boolean =>
+  plane.x[lane] === 0 && tagAt(plane, lane) === byteTags.concrete;
 
 function joinWord(planes: readonly ByteVector[], lane: number, into: LaneValue): void {
   const [a, b, c, d] = planes as readonly [ByteVector, ByteVector, ByteVector, ByteVector];
@@ -136,7 +145,12 @@ function joinWord(planes: readonly ByteVector[], lane: number, into: LaneValue):
   }
   const widened = tagAt(b, lane) === upperTag(1) && tagAt(c, lane) === upperTag(2) && tagAt(d, lane) === upperTag(3);
   if (tag === byteTags.signed && widened && bx === x && cx === x && dx === x) {
-    into.kind = laneKinds.int;
+    into.kind = widenedKinds.signed;
+    into.x = x;
+    return;
+  }
+  if (tag === byteTags.unsigned && isZeroByte(b, lane) && isZeroByte(c, lane) && isZeroByte(d, lane)) {
+    into.kind = widenedKinds.unsigned;
     into.x = x;
     return;
   }
@@ -176,8 +190,7 @@ function joinByte(plane: ByteVector, lane: number, signed: boolean, into: LaneVa
   if (tag === byteTags.concrete) {
     into.kind = laneKinds.bits;
     into.x = signed ? (x << 24) >> 24 : x & 255;
-  } else if (tag === (signed ? byteTags.signed : byteTags.unsigned)) into.kind = laneKinds.int;
-  else if (tag === byteTags.unknown) into.kind = laneKinds.unknown;
+  } else if (tag === byteTags.unknown) into.kind = laneKinds.unknown;
   else into.kind = (signed ? laneKinds.signedByte : laneKinds.unsignedByte) + tag;
 }
 
@@ -244,8 +257,11 @@ function splitWord(kind: number, x: number, b: number, into: LaneValue): void {
   else if (kind === laneKinds.unknown) into.kind = byteTags.unknown;
   else if (kind >= laneKinds.signedByte && b === 0) {
     into.kind = kind % 16;
-  } else if (kind === widenedSigned) into.kind = upperTag(b);
-  else {
+  } else if (kind === widenedKinds.signed) into.kind = upperTag(b);
+  else if (kind === widenedKinds.unsigned) {
+    into.kind = byteTags.concrete;
+    into.x = 0;
+  } else {
     into.kind = byteTags.junk;
     into.x = hash(930 + b, Math.imul(kind, 7919) + x);
   }
@@ -352,11 +368,7 @@ function splitWords(lanes: Lanes, b: number): ByteVector {
   for (let lane = 0; lane < x.length; lane++) {
     const one = kinds === undefined ? kind : (kinds[lane] as number);
     if (one === laneKinds.bits) x[lane] = ((from[lane] as number) >>> (8 * b)) & 255;
-    else if (one >= laneKinds.signedByte) {
-      x[lane] = from[lane] as number;
-      if (b === 0) tags[lane] = one % 16;
-      else tags[lane] = one === widenedSigned ? upperTag(b) : byteTags.junk;
-    } else {
+    else {
       splitWord(one, from[lane] as number, b, value);
       x[lane] = value.x;
       tags[lane] = value.kind;

@@ -202,8 +202,15 @@ export const toFloat = (d: CoreDraft, x: TensorId): TensorId =>
 export const toInt8 = (d: CoreDraft, x: TensorId, to: "int8" | "uint8"): TensorId =>
   emitCore(d, "toInt8", [x], { to }, to, shapeOf(d, x));
 
+/** Bytes as whole numbers; what fitted bytes before it was narrowed is taken itself. */
 export function fromInt8(d: CoreDraft, x: TensorId): TensorId {
   const dtype = dtypeOf(d, x);
+  const [wide] = producedBy(d, x, "toInt8")?.inputs ?? [];
+  if (wide !== undefined) {
+    const { low, high } = rangeOf(d, wide);
+    const [least, most] = dtype === "int8" ? [-128, 127] : [0, 255];
+    if (low >= least && high <= most) return wide;
+  }
   return dtype === "int8" || dtype === "uint8" ? emitCore(d, "fromInt8", [x], {}, "int32", shapeOf(d, x)) : x;
 }
 

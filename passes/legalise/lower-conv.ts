@@ -67,10 +67,13 @@ function windowRows(d: CoreDraft, x: TensorId, w: Windows, value: TensorId): Ten
   return swapLast(d, reshape(d, concat(d, columns, 2), [n, c * count, places]));
 }
 
-/** One filter a channel: scaled slices added up. */
-function depthwise(d: CoreDraft, x: TensorId, weights: TensorId, w: Windows): TensorId {
+export const isDepthwise = (d: CoreDraft, x: TensorId, weights: TensorId, group: number): boolean =>
+  group > 1 && shapeOf(d, weights)[1] === 1 && shapeOf(d, weights)[0] === shapeOf(d, x)[1];
+
+/** One filter a channel: scaled slices added up, floats or whole numbers. */
+export function depthwise(d: CoreDraft, x: TensorId, weights: TensorId, w: Windows): TensorId {
   const [, c = 1] = shapeOf(d, x);
-  const room = padded(d, x, w, float(d, 0));
+  const room = padded(d, x, w, isFloat(d, x) ? float(d, 0) : int(d, 0));
   const flat = reshape(d, weights, [c, elementCount(w.kernel)]);
   const parts = taps(w.kernel).map((tap, at) => {
     const factor = reshape(d, sliceAxis(d, flat, 1, at, at + 1), [1, c, ...w.output.map(() => 1)]);
@@ -107,18 +110,25 @@ export const convWindows = (site: Site, x: number, weights: number): Windows =>
   windowsFor(site, typeAt(site, weights).shape.slice(2), x);
 
 function floatConvolution(d: CoreDraft, x: TensorId, weights: TensorId, windows: Windows, group: number): TensorId {
-  const [filters, perGroup] = shapeOf(d, weights);
-  if (group > 1 && perGroup === 1 && filters === shapeOf(d, x)[1]) return depthwise(d, x, weights, windows);
+  if (isDepthwise(d, x, weights, group)) return depthwise(d, x, weights, windows);
   const product = (rows: TensorId, matrix: TensorId): TensorId => matmul(d, rows, matrix);
   return convolve(d, x, weights, { windows, group, padding: float(d, 0), product });
 }
 
-function conv(d: CoreDraft, site: Site): Lowered {
+export function conv(d: CoreDraft, site: Site): TensorId {
   const w = convWindows(site, 0, 1);
-  const product = floatConvolution(d, site.input(0), site.input(1), w, numberOf(site.attrs, "group"));
-  if (!hasInput(site, 2)) return product;
-  const bias = site.input(2);
-  return add(d, product, reshape(d, bias, [1, shapeOf(d, bias)[0] ?? 1, ...w.output.map(() => 1)]));
+  return afterConv(d, site, floatConvolution(d, site.input(0), site.input(1), w, numberOf(site.attrs, "group")));
+}
+
+/** Sums of a convolution and the bias, if there is one. */
+export function afterConv(d: CoreDraft, site: Site, sums: TensorId): TensorId {
+  return hasInput(site, 2) ? add(d, sums, perFilter(d, site.input(2), shapeOf(d, sums).length)) : sums;
+}
+
+/** One value a filter, beside [N, filters, ...]. */
+export function perFilter(d: CoreDraft, x: TensorId, rank: number): TensorId {
+  const count = elementCount(shapeOf(d, x));
+  return count === 1 ? reshape(d, x, []) : reshape(d, x, [1, count, ...new Array<number>(rank - 2).fill(1)]);
 }
 
 /** Position in the plane that a tap sees in each window, -1 in the padding. */

@@ -4,8 +4,10 @@ import { numberOf, optionalNumbers } from "../../ir/graph/attr.ts";
 import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
 import { mul, toFloat } from "./arith.ts";
 import { type CoreDraft, type QuantisedForm, shapeOf } from "./core-draft.ts";
+import { afterConv, conv, convWindows, perFilter } from "./lower-conv.ts";
 import { afterGemm, gemm, matmulOf } from "./lower-matmul.ts";
-import { integerProduct } from "./lower-quantise.ts";
+import { type ByteMatrix, integerProduct } from "./lower-quantise.ts";
+import { byteConvolution } from "./lower-quantised-products.ts";
 import { type Lowered, type LoweringTable, outputType, type Site, typeAt } from "./site.ts";
 import { reshape, transpose } from "./views.ts";
 
@@ -77,5 +79,20 @@ function gemmOf(d: CoreDraft, site: Site): Lowered {
   return product === undefined ? gemm(d, site) : afterGemm(d, site, product);
 }
 
+/** One scale and zero point for all of the data, one of all or one a filter for the filters. */
+function convOf(d: CoreDraft, site: Site): Lowered {
+  const [x, w] = [formOf(d, site, 0), formOf(d, site, 1)];
+  if (x === undefined || w === undefined || d.without.has("bytes")) return conv(d, site);
+  const { shape } = typeAt(site, 1);
+  const perFilterOnly = shape.every((_, dim) => dim === 0 || isEven(d, w, shape.length - dim));
+  if (!isShared(d, x) || !perFilterOnly) return conv(d, site);
+  const group = numberOf(site.attrs, "group");
+  const windows = convWindows(site, 0, 1);
+  const bytes = (form: QuantisedForm): ByteMatrix => ({ bytes: form.bytes(), zero: form.zero });
+  const sums = toFloat(d, byteConvolution(d, bytes(x), bytes(w), { windows, group }));
+  const scales = mul(d, reshape(d, x.scale, []), perFilter(d, w.scale, shape.length));
+  return afterConv(d, site, mul(d, sums, scales));
+}
+
 /** Take the place of the plain lowerings. */
-export const qdqLowerings: LoweringTable = { MatMul: matMul, Gemm: gemmOf };
+export const qdqLowerings: LoweringTable = { MatMul: matMul, Gemm: gemmOf, Conv: convOf };

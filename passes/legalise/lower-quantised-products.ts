@@ -1,17 +1,19 @@
 // Integer convolutions, and products with weights packed in few bits.
 import { numberOf } from "../../ir/graph/attr.ts";
 import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
+import type { Windows } from "../../ir/graph/ops/window.ts";
 import { bytesOf, numbersOf, type TensorValue, tabulateInts, valueFromNumbers } from "../../ir/graph/values.ts";
-import { add, fromInt8, mul, sub, toFloat } from "./arith.ts";
+import { add, fromInt8, mul, sub, toFloat, toInt8 } from "./arith.ts";
 import { type CoreDraft, float, int, lazyConstant, shapeOf } from "./core-draft.ts";
 import { divide } from "./divide.ts";
-import { convolve, convWindows } from "./lower-conv.ts";
+import { convolve, convWindows, depthwise, isDepthwise, perFilter } from "./lower-conv.ts";
 import { matmul } from "./lower-matmul.ts";
-import { integerProduct, roundAndLimit, shiftedZero } from "./lower-quantise.ts";
-import { asBytes, byteOffset } from "./operands.ts";
+import { type ByteMatrix, integerProduct, roundAndLimit, shiftedZero } from "./lower-quantise.ts";
+import { byteOffset } from "./operands.ts";
 import {
   hasInput,
   type Lowered,
+  type Lowering,
   type LoweringTable,
   optionalInput,
   outputType,
@@ -21,6 +23,44 @@ import {
 } from "./site.ts";
 import { reshape, sliceAxis, swapLast } from "./views.ts";
 
+interface ByteConvolution {
+  readonly windows: Windows;
+  readonly group: number;
+}
+
+/** Zero points a filter, beside the columns of the products of `convolve`. */
+function filterZeros(d: CoreDraft, zero: TensorId | undefined, group: number): TensorId | undefined {
+  if (zero === undefined) return undefined;
+  const count = elementCount(shapeOf(d, zero));
+  if (count === 1) return reshape(d, zero, []);
+  return reshape(d, zero, group === 1 ? [count] : [1, group, 1, count / group]);
+}
+
+/** Exact sums; the padding stands for the zero point, which is 0 in truth. */
+export function byteConvolution(d: CoreDraft, x: ByteMatrix, w: ByteMatrix, c: ByteConvolution): TensorId {
+  const { windows, group } = c;
+  const xZero = x.zero === undefined ? undefined : reshape(d, x.zero, []);
+  if (isDepthwise(d, x.bytes, w.bytes, group)) {
+    const rank = shapeOf(d, w.bytes).length;
+    const [taps, filters] = [fromInt8(d, w.bytes), shapeOf(d, w.bytes)[0] ?? 1];
+    const along = (zero: TensorId): TensorId =>
+      elementCount(shapeOf(d, zero)) === 1
+        ? reshape(d, zero, [])
+        : reshape(d, zero, [filters, ...new Array<number>(rank - 1).fill(1)]);
+    const wide = fromInt8(d, x.bytes);
+    const centred = xZero === undefined ? wide : sub(d, wide, xZero);
+    return depthwise(d, centred, w.zero === undefined ? taps : sub(d, taps, along(w.zero)), windows);
+  }
+  const zero = filterZeros(d, w.zero, group);
+  return convolve(d, fromInt8(d, x.bytes), w.bytes, {
+    windows,
+    group,
+    padding: xZero ?? int(d, 0),
+    product: (rows, matrix) =>
+      integerProduct(d, { bytes: toInt8(d, rows, "int8"), zero: xZero }, { bytes: matrix, zero }),
+  });
+}
+
 /** Which inputs of an integer convolution hold what. */
 interface Places {
   readonly x: number;
@@ -29,41 +69,18 @@ interface Places {
   readonly wZero: number;
 }
 
-/** Exact sums; the padding stands for the zero point, which is 0 in truth. */
 function integerConvolution(d: CoreDraft, site: Site, at: Places): TensorId {
-  const xZero = hasInput(site, at.xZero) ? reshape(d, site.input(at.xZero), []) : undefined;
-  const wZero = optionalInput(site, at.wZero);
-  const padding = asBytes(d, xZero ?? int(d, 0), typeAt(site, at.x).dtype);
-  const zeroOf = (zero: TensorId | undefined, index: number): TensorId | undefined =>
-    shiftedZero(d, zero, byteOffset(typeAt(site, index).dtype));
-  const product = (rows: TensorId, matrix: TensorId): TensorId =>
-    integerProduct(d, { bytes: rows, zero: zeroOf(xZero, at.x) }, { bytes: matrix, zero: zeroOf(wZero, at.w) });
-  const group = numberOf(site.attrs, "group");
-  return convolve(d, site.bytes(at.x), site.bytes(at.w), {
-    windows: convWindows(site, at.x, at.w),
-    group,
-    padding,
-    product,
-  });
+  const operand = (index: number, zero: number): ByteMatrix => {
+    const given = optionalInput(site, zero);
+    return { bytes: site.bytes(index), zero: shiftedZero(d, given, byteOffset(typeAt(site, index).dtype)) };
+  };
+  const convolution = { windows: convWindows(site, at.x, at.w), group: numberOf(site.attrs, "group") };
+  return byteConvolution(d, operand(at.x, at.xZero), operand(at.w, at.wZero), convolution);
 }
 
-/** Zero points a filter do not line up with the columns of grouped products. */
-const groupedZeros = (site: Site, index: number): boolean =>
-  numberOf(site.attrs, "group") > 1 && hasInput(site, index) && elementCount(typeAt(site, index).shape) > 1;
-
-function convInteger(d: CoreDraft, site: Site): Lowered {
-  if (groupedZeros(site, 3)) return refuse("zero points a filter in groups");
-  return integerConvolution(d, site, { x: 0, xZero: 2, w: 1, wZero: 3 });
-}
-
-/** One value a filter, beside [N, filters, ...]. */
-function perFilter(d: CoreDraft, x: TensorId, rank: number): TensorId {
-  const count = elementCount(shapeOf(d, x));
-  return count === 1 ? reshape(d, x, []) : reshape(d, x, [1, count, ...new Array<number>(rank - 2).fill(1)]);
-}
+const convInteger: Lowering = (d, site) => integerConvolution(d, site, { x: 0, xZero: 2, w: 1, wZero: 3 });
 
 function qlinearConv(d: CoreDraft, site: Site): Lowered {
-  if (groupedZeros(site, 5)) return refuse("zero points a filter in groups");
   const rank = typeAt(site, 0).shape.length;
   const sums = integerConvolution(d, site, { x: 0, xZero: 2, w: 3, wZero: 5 });
   const whole = hasInput(site, 8) ? add(d, sums, perFilter(d, site.input(8), rank)) : sums;

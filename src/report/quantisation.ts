@@ -5,8 +5,8 @@ import type { Graph, GraphNode, TensorId } from "../../ir/graph/graph.ts";
 export interface QuantisedProducts {
   /** The operator; with "QDQ" where both operands are dequantised by nodes before it, "weights" where only the second one is. */
   readonly pattern: string;
-  /** `int8`: exact sums of bytes. `dequantised`: the matrix units get floats. */
-  readonly path: "int8" | "dequantised";
+  /** `int8`: exact sums of bytes. `int32`: exact sums without the matrix units. `dequantised`: the matrix units get floats. */
+  readonly path: "int8" | "int32" | "dequantised";
   readonly nodes: readonly string[];
 }
 
@@ -38,16 +38,23 @@ function patternOf(graph: Graph, producers: ReadonlyMap<TensorId, GraphNode>, no
   return b ? `weights of ${node.op}` : a ? `activations of ${node.op}` : undefined;
 }
 
+/** Zero points' shares are whole numbers beside products of bytes. */
+function pathOf(used: ReadonlySet<string>): QuantisedProducts["path"] {
+  if ([...used].some((precision) => precision !== "int8" && precision !== "int32")) return "dequantised";
+  return used.has("int8") ? "int8" : "int32";
+}
+
 /** Every quantised product, by pattern and path, in the order of the graph. */
 export function quantisedProducts(graph: Graph, core: Graph): readonly QuantisedProducts[] {
   const producers = new Map<TensorId, GraphNode>();
   for (const node of graph.nodes) for (const id of node.outputs) if (id !== null) producers.set(id, node);
   const precisions = new Map<string, Set<string>>();
-  for (const { op, attrs, origins } of core.nodes) {
-    if (op !== "matmul") continue;
+  for (const { op, attrs, origins, outputs } of core.nodes) {
+    const isWhole = op === "mul" && outputs.some((id) => id !== null && core.tensors[id]?.dtype === "int32");
+    if (op !== "matmul" && !isWhole) continue;
     for (const { name, index } of origins) {
       const key = `${index} ${name}`;
-      precisions.set(key, (precisions.get(key) ?? new Set()).add(String(attrs.precision)));
+      precisions.set(key, (precisions.get(key) ?? new Set()).add(op === "matmul" ? String(attrs.precision) : "int32"));
     }
   }
   const found = new Map<string, { pattern: string; path: QuantisedProducts["path"]; nodes: string[] }>();
@@ -56,7 +63,7 @@ export function quantisedProducts(graph: Graph, core: Graph): readonly Quantised
     const [origin] = node.origins;
     const used = origin === undefined ? undefined : precisions.get(`${origin.index} ${origin.name}`);
     if (pattern === undefined || origin === undefined || used === undefined) continue;
-    const path = [...used].every((precision) => precision === "int8") ? "int8" : "dequantised";
+    const path = pathOf(used);
     const key = `${pattern} ${path}`;
     const row = found.get(key) ?? { pattern, path, nodes: [] };
     found.set(key, row);
@@ -69,8 +76,8 @@ export function quantisedProducts(graph: Graph, core: Graph): readonly Quantised
 export function quantisationText(rows: readonly QuantisedProducts[]): readonly string[] {
   if (rows.length === 0) return [];
   const lines = rows.map(({ pattern, path, nodes }) => {
-    const shown = path === "int8" ? "" : `: ${nodes.slice(0, 3).join(", ")}${nodes.length > 3 ? ", ..." : ""}`;
-    return `quantised  ${nodes.length} x ${pattern} ${path === "int8" ? "on int8, exactly" : "dequantised"}${shown}`;
+    const shown = path !== "dequantised" ? "" : `: ${nodes.slice(0, 3).join(", ")}${nodes.length > 3 ? ", ..." : ""}`;
+    return `quantised  ${nodes.length} x ${pattern} ${path === "dequantised" ? path : `on ${path}, exactly`}${shown}`;
   });
   return [lines.join("\n")];
 }
