@@ -1,9 +1,12 @@
 // Lower bounds of a collective that no schedule beats: steps by distance, rounds a chunk by cuts of the topology and by the number of sends.
 // Knows the problem only.
+import { cuts } from "./collective-cuts.ts";
 import type { CollectiveBounds, CollectiveProblem, Fraction } from "./collective-problem.ts";
 
 /** All cuts are looked at up to so many ranks; beyond, only natural ones. */
 const mostRanksForAllCuts = 12;
+/** Up to so many, natural cuts are improved rank by rank. */
+const mostRanksToMove = 64;
 
 export function isLess(a: Fraction, b: Fraction): boolean {
   return a.numerator * b.denominator < b.numerator * a.denominator;
@@ -63,31 +66,33 @@ export function collectiveBounds(problem: CollectiveProblem): CollectiveBounds {
     for (const to of destinations) steps = Math.max(steps, sourceDistance(problem, hops, sources, to));
   let best = sendBound(problem, hops);
   let reason = "all sends over all links";
-  for (const inside of cuts(problem.ranks, mostRanksForAllCuts)) {
+  let bestCut: Uint8Array | undefined;
+  const improve = (inside: Uint8Array): boolean => {
     const { demand, capacity } = cutLoad(problem, inside);
-    if (demand === 0 || capacity === 0) continue;
+    if (demand === 0 || capacity === 0) return false;
     const bound = reduced(demand, capacity);
-    if (!isLess(best, bound)) continue;
+    if (!isLess(best, bound)) return false;
     best = bound;
+    bestCut = inside;
     reason = `${demand} blocks into ranks ${[...inside.keys()].filter((rank) => inside[rank] === 1).join(",")}, ${capacity} chunks a round`;
-  }
+    return true;
+  };
+  for (const inside of cuts(problem, hops, mostRanksForAllCuts)) improve(inside);
+  if (problem.ranks > mostRanksForAllCuts && problem.ranks <= mostRanksToMove) moveRanks(bestCut, improve);
   return { steps, roundsPerChunk: best, reason };
 }
 
-/** Sets of ranks as 0/1 lists: all of them where they are few, else single ranks, prefixes, halves of the order, and complements. */
-export function* cuts(ranks: number, mostRanks: number): Generator<Uint8Array> {
-  if (ranks <= mostRanks) {
-    for (let set = 1; set < 2 ** ranks - 1; set++)
-      yield Uint8Array.from({ length: ranks }, (_, rank) => (set >> rank) & 1);
-    return;
-  }
-  for (let rank = 0; rank < ranks; rank++) {
-    yield Uint8Array.from({ length: ranks }, (_, other) => (other === rank ? 1 : 0));
-    yield Uint8Array.from({ length: ranks }, (_, other) => (other === rank ? 0 : 1));
-  }
-  for (let end = 2; end < ranks - 1; end++) {
-    yield Uint8Array.from({ length: ranks }, (_, rank) => (rank < end ? 1 : 0));
-    yield Uint8Array.from({ length: ranks }, (_, rank) => (rank < end ? 0 : 1));
+/** Moves single ranks to the other side of the best cut as long as that makes it better. */
+function moveRanks(start: Uint8Array | undefined, improve: (inside: Uint8Array) => boolean): void {
+  let here = start;
+  for (let pass = 0; pass < 4 && here !== undefined; pass++) {
+    let better: Uint8Array | undefined;
+    for (let rank = 0; rank < here.length; rank++) {
+      const moved = Uint8Array.from(better ?? here);
+      moved[rank] = 1 - (moved[rank] as number);
+      if (improve(moved)) better = moved;
+    }
+    here = better;
   }
 }
 
@@ -109,28 +114,56 @@ export function cutCapacity(problem: CollectiveProblem, inside: Uint8Array): num
   return crossingCapacity(problem, (link) => inside[link.from] === 0 && inside[link.to] === 1);
 }
 
-/** Chunks a round over the chosen links. A link's share is limited by the group it is in; of several groups the first counts. */
-function crossingCapacity(
+/**
+ * Chunks a round over the chosen links, at most. A link counts with one of the groups it is in, or by itself: groups that limit most are taken first, as
+ * long as they limit anything.
+ */
+export function crossingCapacity(
   problem: CollectiveProblem,
   crosses: (link: CollectiveProblem["links"][number]) => boolean,
 ): number {
   const { links, groups } = problem;
-  const counted = new Set<number>();
-  let capacity = 0;
-  for (const group of groups) {
-    let members = 0;
-    for (const index of group.links) {
-      const link = links[index];
-      if (link === undefined || counted.has(index) || !crosses(link)) continue;
-      counted.add(index);
-      members += link.perRound;
-    }
-    capacity += Math.min(members, group.perRound);
-  }
+  const left = new Set<number>();
   links.forEach((link, index) => {
-    if (!counted.has(index) && crosses(link)) capacity += link.perRound;
+    if (crosses(link)) left.add(index);
   });
-  return capacity;
+  const rest = groups.map(({ links: members, perRound }) => ({
+    members: [...new Set(members)].filter((link) => left.has(link)),
+    perRound,
+  }));
+  const whole = shareOfGroups(problem, left);
+  let capacity = 0;
+  for (;;) {
+    let best: (typeof rest)[number] | undefined;
+    let least = 1;
+    for (const group of rest) {
+      const sum = group.members.reduce((total, link) => total + (left.has(link) ? (links[link]?.perRound ?? 0) : 0), 0);
+      if (sum === 0 || group.perRound / sum >= least) continue;
+      least = group.perRound / sum;
+      best = group;
+    }
+    if (best === undefined) break;
+    capacity += best.perRound;
+    for (const link of best.members) left.delete(link);
+  }
+  for (const link of left) capacity += links[link]?.perRound ?? 0;
+  return Math.min(capacity, whole);
+}
+
+/** Where every link is in several groups, what all groups move together counts every chunk so many times. */
+function shareOfGroups({ links, groups }: CollectiveProblem, chosen: ReadonlySet<number>): number {
+  const counts = new Map<number, number>();
+  let moved = 0;
+  for (const { links: members, perRound } of groups) {
+    const inside = [...new Set(members)].filter((link) => chosen.has(link));
+    for (const link of inside) counts.set(link, (counts.get(link) ?? 0) + 1);
+    const sum = inside.reduce((total, link) => total + (links[link]?.perRound ?? 0), 0);
+    moved += Math.min(perRound, sum);
+  }
+  const times = [...counts.values()].reduce((least, count) => Math.min(least, count), Number.MAX_SAFE_INTEGER);
+  let alone = 0;
+  for (const link of chosen) if (!counts.has(link)) alone += links[link]?.perRound ?? 0;
+  return alone + Math.ceil(moved / times);
 }
 
 /** Every block takes so many sends at least, and a round has so many. */

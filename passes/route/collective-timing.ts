@@ -10,7 +10,8 @@ import {
   collectiveBlocks,
   isCombiningKind,
 } from "./collective-problem.ts";
-import { type CollectiveObjective, solveCollective } from "./collective-solve.ts";
+import { solveCollective } from "./collective-solve.ts";
+import type { CollectiveObjective } from "./collective-spread.ts";
 import type { RouteLink } from "./problem.ts";
 
 export type CollectiveTask = {

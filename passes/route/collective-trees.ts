@@ -34,6 +34,8 @@ type Net = {
   readonly capacity: Float64Array;
   readonly usage: Float64Array;
   readonly history: Float64Array;
+  /** Links of a tree can take the same resource from each other. */
+  readonly hasGroups: boolean;
 };
 
 type Tree = {
@@ -60,6 +62,7 @@ export function findTrees(request: TreeRequest, budget: WorkBudget): StepSends |
       if (iteration > 0 && !isContested(net, tree.slots)) continue;
       if (budget.left <= 0) return undefined;
       changeUsage(net, tree.slots, -1);
+      tree.slots = [];
       const slots = layTree(net, scratch, tree, pressure, request.variant, iteration, budget);
       if (slots === undefined) return undefined;
       tree.slots = slots;
@@ -107,6 +110,7 @@ function makeNet({ problem, rounds }: TreeRequest): Net {
     capacity,
     usage: new Float64Array(capacity.length),
     history: new Float64Array(capacity.length),
+    hasGroups: groups.length > 0,
   };
 }
 
@@ -218,8 +222,12 @@ function layTree(
   cost.fill(Number.POSITIVE_INFINITY);
   via.fill(-1);
   for (const rank of tree.sources) mark(scratch, ranks, 0, rank);
+  // Where branches of one tree contend, more is reached by those that begin early.
+  const lateness = net.hasGroups && variant < 2 ? 1 / 32 : 0;
   const price = (layer: number, link: number): number =>
-    slotCost(net, layer, link, pressure) + tieBreak(tree.chunk, layer * net.links + link, variant, iteration);
+    slotCost(net, layer, link, pressure) +
+    layer * lateness +
+    tieBreak(tree.chunk, layer * net.links + link, variant, iteration);
   spread(net, scratch, price, budget);
   const left = [...tree.ends];
   const slots: number[] = [];
@@ -227,10 +235,19 @@ function layTree(
     const at = variant % 2 === 1 ? 0 : cheapest(left, (rank) => cost[layers * ranks + rank] ?? 0);
     const end = left[at] as number;
     left.splice(at, 1);
-    if (cost[layers * ranks + end] === Number.POSITIVE_INFINITY) return undefined;
+    if (cost[layers * ranks + end] === Number.POSITIVE_INFINITY) {
+      if (net.hasGroups) changeUsage(net, slots, -1);
+      return undefined;
+    }
+    const before = slots.length;
     climb(net, scratch, end, slots);
+    if (net.hasGroups) {
+      changeUsage(net, slots.slice(before), 1);
+      forgetCosts(net, scratch);
+    }
     spread(net, scratch, price, budget);
   }
+  if (net.hasGroups) changeUsage(net, slots, -1);
   return pruned(net, tree, slots);
 }
 
@@ -248,6 +265,22 @@ function mark(scratch: Scratch, ranks: number, layer: number, rank: number): voi
   if (scratch.changed[at] === 1) return;
   scratch.changed[at] = 1;
   scratch.lists[layer]?.push(rank);
+}
+
+/** Costs are worked out again from what the tree has: its own branches made some of them wrong. */
+function forgetCosts({ ranks, layers }: Net, { cost, via, changed, lists }: Scratch): void {
+  for (let layer = 0; layer <= layers; layer++) {
+    for (let rank = 0; rank < ranks; rank++) {
+      const at = layer * ranks + rank;
+      if (via[at] !== -2) {
+        cost[at] = Number.POSITIVE_INFINITY;
+        via[at] = -1;
+      } else if (changed[at] !== 1) {
+        changed[at] = 1;
+        lists[layer]?.push(rank);
+      }
+    }
+  }
 }
 
 /** Carries lowered costs forward, layer by layer. */

@@ -1,6 +1,7 @@
 // What a number of steps asks of the rounds of each step: through every cut, what must get in can do so only so soon and no later than its way on
 // allows. Lower bounds only; knows nothing of trees.
-import { cutCapacity, cuts } from "./collective-bound.ts";
+import { cutCapacity } from "./collective-bound.ts";
+import { cuts } from "./collective-cuts.ts";
 import type { CollectiveProblem } from "./collective-problem.ts";
 
 /** All cuts are looked at up to so many ranks. */
@@ -12,7 +13,7 @@ const mostRanksAtAll = 64;
 export function windowNeeds(problem: CollectiveProblem, hops: Float64Array, steps: number): Float64Array {
   const needs = new Float64Array(steps * steps);
   if (problem.ranks > mostRanksAtAll) return needs;
-  for (const inside of cuts(problem.ranks, mostRanks)) {
+  for (const inside of cuts(problem, hops, mostRanks)) {
     const capacity = cutCapacity(problem, inside);
     if (capacity === 0) continue;
     const demands = windowDemands(problem, hops, steps, inside);
@@ -59,15 +60,4 @@ function windowDemands(
     if (first <= last) demands[first * steps + last] = (demands[first * steps + last] ?? 0) + 1;
   }
   return demands;
-}
-
-/** Whether rounds of the steps so far meet the needs of all windows that end at the last of them. */
-export function meetsNeeds(needs: Float64Array, steps: number, chunks: number, rounds: readonly number[]): boolean {
-  const y = rounds.length - 1;
-  let sum = 0;
-  for (let x = y; x >= 0; x--) {
-    sum += rounds[x] ?? 0;
-    if (sum < (needs[x * steps + y] ?? 0) * chunks - 1e-9) return false;
-  }
-  return true;
 }

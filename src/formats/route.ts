@@ -2,7 +2,8 @@
 // streams, how options are spelt, or exit codes.
 import type { Target } from "../../ir/target/target.ts";
 import type { CollectiveSolution } from "../../passes/route/collective-problem.ts";
-import { type CollectiveObjective, solveCollective } from "../../passes/route/collective-solve.ts";
+import { solveCollective } from "../../passes/route/collective-solve.ts";
+import type { CollectiveObjective } from "../../passes/route/collective-spread.ts";
 import { solveTimedCollective } from "../../passes/route/collective-timing.ts";
 import { parseRouteProblem, type RouteProblem } from "../../passes/route/problem.ts";
 import { solveRoute } from "../../passes/route/solve.ts";
