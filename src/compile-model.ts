@@ -20,6 +20,7 @@ import type { OtherDemand } from "../passes/compile/does-not-fit.ts";
 import type { PassName } from "../passes/compile/pass-names.ts";
 import type { PlacementRequest } from "../passes/compile/placement.ts";
 import { legalise } from "../passes/legalise/legalise.ts";
+import { type ModelPrecision, quantiseWeights } from "../passes/legalise/quantise-weights.ts";
 import { type ByteSource, openByteSource } from "./io.ts";
 import { openExternalFolder } from "./onnx/external.ts";
 import {
@@ -38,7 +39,7 @@ export interface ModelOptions {
   readonly tensorParallel?: TensorParallel;
   readonly dims: ReadonlyMap<string, number>;
   readonly shapes: ReadonlyMap<string, readonly number[]>;
-  readonly precision: "fp16" | "fp32";
+  readonly precision: ModelPrecision;
   readonly allowNarrowing?: boolean;
   /** Fusions that are not made. */
   readonly without?: FusionSet;
@@ -101,18 +102,19 @@ type Legal = { readonly imported: ImportedModel; readonly core: Graph };
 /** Imports a model file to the core graph. */
 function legalModel(path: string, options: ModelOptions): Result<Legal> {
   options.onStage?.("import");
-  const imported = importFile(path, options);
-  if (!imported.ok) return imported;
-  if (options.onMade?.({ pass: "import", graph: imported.value.graph }) === false) return stopped;
+  const read = importFile(path, options);
+  if (!read.ok) return read;
+  if (options.onMade?.({ pass: "import", graph: read.value.graph }) === false) return stopped;
   options.onStage?.("legalise");
-  const legal = legalise(imported.value.graph, {
+  const imported = { ...read.value, graph: quantiseWeights(read.value.graph, options.precision) };
+  const legal = legalise(imported.graph, {
     precision: options.precision,
     ...(options.allowNarrowing === undefined ? {} : { allowNarrowing: options.allowNarrowing }),
     ...(options.without === undefined ? {} : { without: options.without }),
   });
   if (!legal.ok) return legal;
   if (options.onMade?.({ pass: "legalise", graph: legal.value }) === false) return stopped;
-  return { ok: true, value: { imported: imported.value, core: legal.value } };
+  return { ok: true, value: { imported, core: legal.value } };
 }
 
 function compileOptions(path: string, options: ModelOptions, { imported }: Legal): CompileOptions {

@@ -1,4 +1,5 @@
 // Conformance: a folder of the ONNX backend tests the whole way - import, compile, verify, execute, compare - and what came of it.
+
 import { verifyProgram } from "../backends/check/verify.ts";
 import { textBytesOf } from "../backends/encode/queues.ts";
 import type { HostTensor } from "../backends/interp/host.ts";
@@ -10,6 +11,7 @@ import type { Program } from "../ir/machine/program.ts";
 import type { Target, TopologySpec } from "../ir/target/target.ts";
 import { compileGraph, type TensorParallel } from "../passes/compile/compile.ts";
 import { legalise } from "../passes/legalise/legalise.ts";
+import type { ModelPrecision } from "../passes/legalise/quantise-weights.ts";
 import {
   bindInputs,
   type CaseTensor,
@@ -28,7 +30,7 @@ export interface CaseOptions {
   readonly target: Target;
   readonly topology?: TopologySpec;
   readonly tensorParallel?: TensorParallel;
-  readonly precision: "fp16" | "fp32";
+  readonly precision: ModelPrecision;
   readonly chips: number | "auto";
   readonly rule: CompareRule;
   readonly allowNarrowing?: boolean;

@@ -1,7 +1,9 @@
 // When an output of a conformance case agrees with the recorded one: the rules, what half precision adds to them, and the comparison. Pure.
+
 import { type DType, dtypes } from "../ir/dtype.ts";
 import type { Graph, TensorId } from "../ir/graph/graph.ts";
 import { bigintsOf, is64Bit, numbersOf, type TensorValue } from "../ir/graph/values.ts";
+import type { ModelPrecision } from "../passes/legalise/quantise-weights.ts";
 
 /** Floats: |found - expected| <= absolute + relative |expected| + ofScale max |expected|. All else within `steps`, exactly if there are none. */
 export interface Tolerance {
@@ -32,27 +34,31 @@ const absolute = 1e-7;
 /** Two units in the last place: what the suite's runner allows bfloat16 at least (assert_similar_outputs, onnx/backend/test/runner of ONNX 1.23). */
 const bfloat16Relative = 2 ** -6;
 
-/** Largest relative error of rounding to half precision. */
-const halfRounding = 2 ** -11;
+/** Largest error of an operand relative to the largest of its column, or of itself: half a step. */
+const rounding = { fp32: 0, fp16: 2 ** -11, w8a16: 1 / 254, int8: 2 / 254 } as const satisfies Record<
+  ModelPrecision,
+  number
+>;
 
 /**
- * What half precision adds, relative to the output's largest magnitude. Both operands of a product are rounded, and what is multiplied is often larger
+ * What a precision adds, relative to the output's largest magnitude. Both operands of a product are rounded, and what is multiplied is often larger
  * than the sum that is left of it: four roundings a product. Errors of products behind one another are independent: they grow with the root of
  * their number.
  */
-export const halfAllowance = (productsInChain: number): number =>
-  4 * halfRounding * Math.sqrt(Math.max(1, productsInChain));
+export const allowanceOf = (precision: ModelPrecision, productsInChain: number): number =>
+  4 * rounding[precision] * Math.sqrt(Math.max(1, productsInChain));
 
 export interface CaseNumerics {
-  readonly precision: "fp16" | "fp32";
+  readonly precision: ModelPrecision;
   /** Most matrix products one behind the other. */
   readonly productsInChain: number;
 }
 
 /** The tolerance for one output. In fp32 the suite's rule stands alone; whole graphs that are float16 themselves round as often as fp16 programs. */
 export function toleranceFor(rule: CompareRule, dtype: DType, numerics: CaseNumerics): Tolerance {
-  const isHalf = numerics.precision === "fp16" || (rule.to === "scale" && dtype === "float16");
-  const half = isHalf ? halfAllowance(numerics.productsInChain) : 0;
+  const { precision, productsInChain } = numerics;
+  const isHalf = precision !== "fp32" || (rule.to === "scale" && dtype === "float16");
+  const half = isHalf ? allowanceOf(precision === "fp32" ? "fp16" : precision, productsInChain) : 0;
   const least = dtype === "bfloat16" ? bfloat16Relative : 0;
   if (rule.to === "element")
     return { relative: Math.max(rule.relative, least), absolute, ...(isHalf ? { ofScale: half } : {}) };

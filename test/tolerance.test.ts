@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { DType } from "../ir/dtype.ts";
 import { type TensorValue, valueFromNumbers } from "../ir/graph/values.ts";
-import { type CaseNumerics, difference, graphRule, halfAllowance, suiteRule, toleranceFor } from "../src/tolerance.ts";
+import { allowanceOf, type CaseNumerics, difference, graphRule, suiteRule, toleranceFor } from "../src/tolerance.ts";
 
 const tensor = (numbers: readonly number[], dtype: DType = "float32"): TensorValue =>
   valueFromNumbers(dtype, [numbers.length], numbers);
@@ -39,10 +39,10 @@ describe("relative to the element", () => {
   });
 
   it("adds the roundings of fp16 and no more", () => {
-    const allowed = 100 * halfAllowance(1);
+    const allowed = 100 * allowanceOf("fp16", 1);
     expect(agrees([0.9 * allowed, 100], [0, 100], suiteRule, fp16)).toBe(true);
     expect(agrees([1.1 * allowed, 100], [0, 100], suiteRule, fp16)).toBe(false);
-    expect(halfAllowance(60)).toBeLessThan(0.02);
+    expect(allowanceOf("fp16", 60)).toBeLessThan(0.02);
   });
 });
 

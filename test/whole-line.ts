@@ -9,6 +9,7 @@ import { bytesOf, numbersOf, type TensorValue, valueFromBytes } from "../ir/grap
 import type { Program } from "../ir/machine/program.ts";
 import type { TopologyKind } from "../ir/target/target.ts";
 import type { TensorParallel } from "../passes/compile/compile.ts";
+import type { ModelPrecision } from "../passes/legalise/quantise-weights.ts";
 import { type CompiledModel, compileModel } from "../src/compile-model.ts";
 import { presetTarget } from "../src/targets/presets.ts";
 import { loadTensors } from "./onnx-case.ts";
@@ -19,7 +20,7 @@ export interface LineOptions {
   readonly topology?: TopologyKind;
   readonly inFlight?: number;
   readonly tensorParallel?: TensorParallel;
-  readonly precision?: "fp16" | "fp32";
+  readonly precision?: ModelPrecision;
   readonly without?: FusionSet;
   readonly dims?: Readonly<Record<string, number>>;
 }

@@ -110,7 +110,7 @@ function leversOf(shortage: Shortage): readonly Lever[] {
     (sum, { bytes, matrixElementBytes = 1 }) => sum + bytes - bytes / matrixElementBytes,
     0,
   );
-  saving("quantising the matrix weights to int8", saved);
+  saving("quantising the matrix weights to int8 (--precision w8a16, or int8)", saved);
   for (const { change, demand: other } of others) saving(change, totalBytes(demand) - totalBytes(other));
   levers.push(...tensorParallel(shortage));
   const ranked = levers.map((lever, i) => ({ lever, i }));

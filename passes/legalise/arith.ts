@@ -240,6 +240,11 @@ export function reduce(d: CoreDraft, op: ReduceOp, x: TensorId, axes: readonly n
   }
   const wide = axes.filter((axis) => shape[axis] !== 1).sort((a, b) => a - b);
   if (wide.length === 0) return reshape(d, x, out);
+  // Extremes are the same in any order, and rows are cheaply compared with rows: what is left has one row.
+  const isExtreme = op === "reduceMax" || op === "reduceMin";
+  if (isExtreme && wide.length > 1 && wide.at(-1) === shape.length - 1) {
+    return reduce(d, op, reduce(d, op, x, wide.slice(0, -1)), wide.slice(-1));
+  }
   return emitCore(d, op, [x], { axes: wide }, dtypeOf(d, x), out);
 }
 

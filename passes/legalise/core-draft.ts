@@ -52,6 +52,8 @@ export interface Interval {
 export interface CoreDraft {
   readonly precision: Precision;
   readonly without: FusionSet;
+  /** Bytes are widened on the machine, however few they are. */
+  readonly keepsBytes: boolean;
   readonly tensors: GraphTensor[];
   readonly nodes: CoreNode[];
   readonly producers: Map<TensorId, CoreNode>;
@@ -66,10 +68,11 @@ export interface CoreDraft {
 /** Constants up to this many elements are decoded, compared and folded at once; larger ones fold when they are read. */
 export const SMALL_ELEMENTS = 1 << 16;
 
-export function createCoreDraft(precision: Precision, without: FusionSet = new Set()): CoreDraft {
+export function createCoreDraft(precision: Precision, without: FusionSet, keepsBytes: boolean): CoreDraft {
   return {
     precision,
     without,
+    keepsBytes,
     tensors: [],
     nodes: [],
     producers: new Map(),
@@ -194,6 +197,8 @@ function addOrigins(node: CoreNode, origins: readonly NodeOrigin[]): void {
 }
 
 const FOLD_GROWTH = 1.01;
+/** Fewer bytes than a few vectors hold are not worth widening. */
+const FEW_BYTES = 1 << 10;
 
 function foldsToConstant(d: CoreDraft, inputs: readonly TensorId[], dtype: DType, shape: readonly number[]): boolean {
   if (!inputs.every((id) => isConstant(d, id))) return false;
@@ -239,7 +244,8 @@ export function emitCore(
     if (node !== undefined) addOrigins(node, d.site.origins);
     return known;
   }
-  if (foldsToConstant(d, inputs, dtype, shape)) {
+  const keeps = d.keepsBytes && op === "fromInt8" && elementCount(shape) > FEW_BYTES;
+  if (!keeps && foldsToConstant(d, inputs, dtype, shape)) {
     const folded = foldedConstant(d, op, inputs, attrs, { dtype, shape });
     d.memo.set(key, folded);
     return folded;

@@ -7,15 +7,16 @@ import { completeAttrs } from "../../ir/graph/infer.ts";
 import { isOnnxOp, type OnnxOp, onnxOps } from "../../ir/graph/onnx-ops.ts";
 import { type TensorValue, valueFromBytes } from "../../ir/graph/values.ts";
 import { canonicalOrder } from "../fold/order.ts";
-import { addInput, type CoreDraft, createCoreDraft, type Precision } from "./core-draft.ts";
+import { addInput, type CoreDraft, createCoreDraft } from "./core-draft.ts";
 import { carryForm } from "./lower-qdq.ts";
 import { lowerings } from "./lowerings.ts";
 import { asBytes, byteConstant, wideElement, wordConstant, wordTypeOf } from "./operands.ts";
+import { isQuantising, type ModelPrecision, productPrecision, quantiseWeights } from "./quantise-weights.ts";
 import { isRefusal, type Lowered, type Site } from "./site.ts";
 
 export interface LegaliseOptions {
-  /** Of matrix products of floats. */
-  readonly precision: Precision;
+  /** Of matrix products; some precisions quantise weights first. */
+  readonly precision: ModelPrecision;
   /** Compute float64 in float32 instead of refusing it. */
   readonly allowNarrowing?: boolean;
   /** Fusions that are not made. */
@@ -190,9 +191,11 @@ function finish(l: Legaliser): Graph {
 }
 
 /** Lowers every operator of an ONNX-form graph to core ops, or says everything that is in the way. */
-export function legalise(graph: Graph, options: LegaliseOptions): Result<Graph> {
-  invariant(graph.form === "onnx", "a graph is legalised once");
-  const draft = createCoreDraft(options.precision, options.without);
+export function legalise(source: Graph, options: LegaliseOptions): Result<Graph> {
+  invariant(source.form === "onnx", "a graph is legalised once");
+  const { precision, without = new Set() } = options;
+  const graph = quantiseWeights(source, precision);
+  const draft = createCoreDraft(productPrecision(precision), without, isQuantising(precision));
   const l: Legaliser = { graph, draft, values: new Map(), bytes: new Map(), readers: readersOf(graph), problems: [] };
   if (options.allowNarrowing !== true) reportWideFloats(l);
   for (const { name, tensor } of graph.inputs) {

@@ -2,10 +2,10 @@
 // floats, as the plain lowering makes it.
 import { numberOf, optionalNumbers } from "../../ir/graph/attr.ts";
 import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
-import { mul, toFloat } from "./arith.ts";
-import { type CoreDraft, type QuantisedForm, shapeOf } from "./core-draft.ts";
+import { fromInt8, mul, sub, toFloat } from "./arith.ts";
+import { type CoreDraft, isConstant, type QuantisedForm, shapeOf } from "./core-draft.ts";
 import { afterConv, conv, convWindows, perFilter } from "./lower-conv.ts";
-import { afterGemm, gemm, matmulOf } from "./lower-matmul.ts";
+import { afterGemm, gemm, matmul, matmulOf } from "./lower-matmul.ts";
 import { type ByteMatrix, integerProduct } from "./lower-quantise.ts";
 import { byteConvolution } from "./lower-quantised-products.ts";
 import { type Lowered, type LoweringTable, outputType, type Site, typeAt } from "./site.ts";
@@ -63,19 +63,33 @@ function bytesProduct(d: CoreDraft, a: QuantisedForm | undefined, b: QuantisedFo
   return mul(d, toFloat(d, sums), mul(d, scalar(a.scale), scalar(b.scale)));
 }
 
+/** Weights alone are bytes: their steps are multiplied, which every float type holds exactly, and the sums scaled. */
+function weightsProduct(d: CoreDraft, a: () => TensorId, b: QuantisedForm | undefined): TensorId | undefined {
+  if (b === undefined || d.without.has("bytes") || shapeOf(d, b.scale).length < 2 || !isEven(d, b, 2)) return undefined;
+  const bytes = b.bytes();
+  if (!isConstant(d, bytes)) return undefined;
+  const whole = fromInt8(d, bytes);
+  const steps = toFloat(d, b.zero === undefined ? whole : sub(d, whole, b.zero));
+  return mul(d, matmul(d, a(), steps), b.scale);
+}
+
 function flipped(d: CoreDraft, form: QuantisedForm | undefined, isFlipped: boolean): QuantisedForm | undefined {
   return form === undefined || !isFlipped ? form : mapForm(form, (x) => transpose(d, x, [1, 0]));
 }
 
 function matMul(d: CoreDraft, site: Site): Lowered {
-  const product = bytesProduct(d, formOf(d, site, 0), formOf(d, site, 1));
+  const [a, b] = [formOf(d, site, 0), formOf(d, site, 1)];
+  const isMatrix = typeAt(site, 0).shape.length > 1;
+  const product = bytesProduct(d, a, b) ?? (isMatrix ? weightsProduct(d, () => site.input(0), b) : undefined);
   return product === undefined ? matmulOf(d, site) : reshape(d, product, outputType(site).shape);
 }
 
 function gemmOf(d: CoreDraft, site: Site): Lowered {
   const a = flipped(d, formOf(d, site, 0), numberOf(site.attrs, "transA") === 1);
   const b = flipped(d, formOf(d, site, 1), numberOf(site.attrs, "transB") === 1);
-  const product = bytesProduct(d, a, b);
+  const left = (): TensorId =>
+    numberOf(site.attrs, "transA") === 1 ? transpose(d, site.input(0), [1, 0]) : site.input(0);
+  const product = bytesProduct(d, a, b) ?? weightsProduct(d, left, b);
   return product === undefined ? gemm(d, site) : afterGemm(d, site, product);
 }
 

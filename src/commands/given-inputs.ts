@@ -4,6 +4,7 @@ import { diagnostic } from "../../ir/diag/codes.ts";
 import { type Diagnostic, fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
 import { didYouMean } from "../../ir/diag/suggest.ts";
 import { type TensorValue, valueFromBytes } from "../../ir/graph/values.ts";
+import { type ModelPrecision, modelPrecisions } from "../../passes/legalise/quantise-weights.ts";
 import { openByteSource } from "../io.ts";
 import { readModel } from "../onnx/reader.ts";
 import { badOption, optionValue, optionValues, type Session } from "./session.ts";
@@ -44,10 +45,16 @@ export function unknownInputs(names: readonly string[], inputs: Tensors): readon
     .map((name) => diagnostic("LPU0004", `there is no input '${name}'`, { help: didYouMean(name, names) }));
 }
 
+const usualTolerance = { fp32: 1e-4, fp16: 2e-2, w8a16: 5e-2, int8: 1e-1 } as const satisfies Record<
+  ModelPrecision,
+  number
+>;
+
 /** The tolerance given, or what is usual for the precision. */
 export function toleranceOf(session: Session, precision: string): Result<number> {
   const text = optionValue(session, "tolerance");
-  if (text === undefined) return ok(precision === "fp32" ? 1e-4 : 2e-2);
+  const known = modelPrecisions.find((name) => name === precision) ?? "fp16";
+  if (text === undefined) return ok(usualTolerance[known]);
   const value = Number(text);
   return text.trim() !== "" && value >= 0 && Number.isFinite(value)
     ? ok(value)

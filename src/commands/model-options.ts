@@ -1,4 +1,5 @@
 // The options that say what to compile a model for: target, chips, topology, dimensions, shapes, precision.
+
 import { diagnostic } from "../../ir/diag/codes.ts";
 import { type Diagnostic, fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
 import { didYouMean } from "../../ir/diag/suggest.ts";
@@ -6,6 +7,7 @@ import { fusionNames } from "../../ir/graph/fusions.ts";
 import { parseTarget, topologyKinds } from "../../ir/target/schema.ts";
 import type { Target, TopologyKind, TopologySpec } from "../../ir/target/target.ts";
 import type { TensorParallel } from "../../passes/compile/compile.ts";
+import { type ModelPrecision, modelPrecisions } from "../../passes/legalise/quantise-weights.ts";
 import type { ModelOptions } from "../compile-model.ts";
 import { readFileBytes } from "../io.ts";
 import { defaultTargetName, presetDocuments, presetNames, presetTarget } from "../targets/presets.ts";
@@ -103,7 +105,7 @@ export function parseDims(text: string): readonly number[] | undefined {
 }
 
 /** The model options of a command, or everything that is wrong with them. */
-export function modelOptions(session: Session, usual: "fp16" | "fp32" = "fp16"): Result<ModelOptions> {
+export function modelOptions(session: Session, usual: ModelPrecision = "fp16"): Result<ModelOptions> {
   const target = loadTarget(optionValue(session, "target") ?? defaultTargetName);
   const topology = target.ok ? topologyOf(session, target.value) : ok(undefined);
   const chips = chipsOf(session);
@@ -130,7 +132,7 @@ export function modelOptions(session: Session, usual: "fp16" | "fp32" = "fp16"):
     ...(topology.value === undefined ? {} : { topology: topology.value }),
     dims: dims.value,
     shapes: shapes.value,
-    precision: (optionValue(session, "precision") ?? usual) === "fp32" ? "fp32" : "fp16",
+    precision: modelPrecisions.find((name) => name === optionValue(session, "precision")) ?? usual,
     shapesOnly: isSet(session, "shapesOnly"),
     ...(inFlight.value === undefined ? {} : { inFlight: inFlight.value }),
     allowNarrowing: isSet(session, "allowNarrowing"),

@@ -1,6 +1,7 @@
 // Every option of every command as one row. Help, parsing, did-you-mean and the refusal of what is not implemented derive from the rows.
 
 import { fusionNames, fusions } from "../../ir/graph/fusions.ts";
+import { modelPrecisions } from "../../passes/legalise/quantise-weights.ts";
 
 export interface OptionRow {
   /** As commander reads it: short and long name, value. */
@@ -29,12 +30,9 @@ export const optionRows = {
   shape: { flags: "--shape <input=1x128>", summary: "shape of an input", isRepeatable: true },
   precision: {
     flags: "--precision <type>",
-    summary: "type of matrix operands (default fp16; conformance fp32)",
-    values: ["fp16", "fp32", "int8", "w8a16"],
-    refused: {
-      allBut: ["fp16", "fp32"],
-      why: "quantising a model is not implemented; a quantised model keeps its own types",
-    },
+    summary:
+      "type of matrix operands (default fp16; conformance fp32); w8a16: weights of MatMul and Gemm become int8, a scale a column; int8: what they are multiplied with too",
+    values: modelPrecisions,
   },
   without: {
     flags: "--without-fusion <name>",

@@ -1,8 +1,10 @@
 // What a core graph asks of a machine before anything is scheduled: operators, parameters, bytes of weights, chips they need at least. Pure.
+
 import { byteLengthOf } from "../../ir/dtype.ts";
 import { elementCount, type Graph, type GraphTensor } from "../../ir/graph/graph.ts";
 import { sliceCount, wordsPerSlice } from "../../ir/target/geometry.ts";
 import type { Target } from "../../ir/target/target.ts";
+import type { ModelPrecision } from "../../passes/legalise/quantise-weights.ts";
 
 export interface OperatorCount {
   readonly op: string;
@@ -35,13 +37,13 @@ export interface Requirements {
 /** The constants of a graph. */
 export const weightsOf = (graph: Graph): readonly Weight[] => graph.tensors.filter(({ data }) => data !== undefined);
 
-export function requirementsOf(weights: readonly Weight[], target: Target, precision: "fp16" | "fp32"): Requirements {
+export function requirementsOf(weights: readonly Weight[], target: Target, precision: ModelPrecision): Requirements {
   let [parameters, weightBytesAtLeast] = [0, 0];
   for (const { dtype, shape } of weights) {
     if (shape.filter((size) => size > 1).length < 2) continue;
     const count = elementCount(shape);
     parameters += count;
-    weightBytesAtLeast += byteLengthOf(dtype === "float32" && precision === "fp16" ? "float16" : dtype, count);
+    weightBytesAtLeast += byteLengthOf(dtype === "float32" && precision !== "fp32" ? "float16" : dtype, count);
   }
   const capacityBytesPerChip = sliceCount(target) * wordsPerSlice(target) * target.lanes;
   const chipsAtLeast = Math.max(1, Math.ceil(weightBytesAtLeast / capacityBytesPerChip));
