@@ -194,25 +194,66 @@ describe("collectives in cycles", () => {
     vectors,
     forwardCycles: 9,
     addCycles: 13,
+    forwarding: "cut-through",
+    bufferVectors: undefined,
   });
   for (const system of tasks)
     it(`all kinds are right on ${system[0]}`, () => {
       for (const kind of collectiveKinds)
-        for (const vectors of [1, 3, 40]) {
-          const task = taskOf(system, kind, vectors);
-          const timed = solveTimedCollective(task, 2_000_000);
-          if (timed === undefined) throw new Error(`${kind} is stuck`);
+        for (const [vectors, forwarding] of [
+          [1, "cut-through"],
+          [3, "store-and-forward"],
+          [40, "cut-through"],
+          [20, "store-and-forward"],
+        ] as const) {
+          const task = { ...taskOf(system, kind, vectors), forwarding };
+          const timed = solveTimedCollective(task, 1_000_000);
+          if (timed.kind !== "timed") throw new Error(`${kind} is stuck`);
           expect(checkTimedCollective(task, timed)).toEqual([]);
         }
     });
 
+  it("counts what chips hold for others, and keeps to what they have room for", () => {
+    const chain = joined(
+      [
+        [0, 1],
+        [1, 2],
+      ],
+      7,
+      100,
+    );
+    const gather: CollectiveTask = { ...taskOf(tasks[0], "gather", 40), chips: 3, links: chain, root: 0 };
+    const peaks = (task: CollectiveTask) => {
+      const timed = solveTimedCollective(task, 2_000_000);
+      if (timed.kind !== "timed") return timed;
+      expect(checkTimedCollective(task, timed)).toEqual([]);
+      return timed.bufferPeaks;
+    };
+    // The middle one passes on what the far one sends, while it sends its own: whatever is not sent yet waits.
+    const free = peaks(gather);
+    expect(free).toMatchObject([0, expect.any(Number), 0]);
+    const limited = peaks({ ...gather, bufferVectors: 30 });
+    expect(limited).toMatchObject([0, expect.any(Number), 0]);
+    expect(Math.max(...(Array.isArray(limited) ? limited : [99]))).toBeLessThanOrEqual(30);
+    expect(peaks({ ...gather, bufferVectors: 1 })).toEqual({ kind: "unroutable", reason: "buffer", leastVectors: 26 });
+    const demands = {
+      topology: { chips: 3, links: chain.map((link) => [link.from, link.to, 7, 100]) },
+      forwardCycles: 9,
+      bufferVectors: 1,
+      collective: { kind: "gather", vectors: 40 },
+    };
+    expect(ask(demands)).toMatchObject({ isRouted: false, json: { reason: "buffer", bufferVectors: 1 } });
+    expect(ask({ ...demands, bufferVectors: 40 })).toMatchObject({ isRouted: true, json: { routed: true } });
+    expect(faultsOf({ ...demands, intervalCycles: 900 })).toEqual(["intervalCycles"]);
+  });
+
   const task = taskOf(tasks[0], "all-reduce", 40);
   const timed = solveTimedCollective(task, 2_000_000);
   const codes = (change: Partial<TimedCollective>): ReadonlySet<TimedViolationCode> =>
-    timed === undefined
+    timed.kind !== "timed"
       ? new Set()
       : new Set(checkTimedCollective(task, { ...timed, ...change }).map(({ code }) => code));
-  const sends = timed?.sends ?? [];
+  const sends = timed.kind === "timed" ? timed.sends : [];
   const edited = (index: number, change: object) =>
     codes({ sends: sends.map((send, i) => (i === index ? { ...send, ...change } : send)) });
 
@@ -231,7 +272,14 @@ describe("collectives in cycles", () => {
     expect(edited(0, { chunk: 9999 })).toContain("send");
     expect(codes({ completionCycles: 5 })).toEqual(new Set(["completion"]));
     expect(codes({ boundCycles: 1e9 })).toEqual(new Set(["bound"]));
-    const sums = timed?.sums ?? [];
+    const gather = taskOf(tasks[0], "gather", 40);
+    const held = solveTimedCollective(gather, 2_000_000);
+    if (held.kind !== "timed") throw new Error("gather is stuck");
+    const none = { ...held, bufferPeaks: held.bufferPeaks.map(() => 0) };
+    expect(new Set(checkTimedCollective(gather, none).map(({ code }) => code))).toEqual(new Set(["buffer"]));
+    const small = { ...gather, bufferVectors: 0 };
+    expect(new Set(checkTimedCollective(small, held).map(({ code }) => code))).toEqual(new Set(["buffer"]));
+    const sums = timed.kind === "timed" ? timed.sums : [];
     expect(sums.length).toBe(sends.filter(({ isAdded }) => isAdded).length);
     expect(codes({ sums: sums.slice(1) })).toEqual(new Set(["sum"]));
     expect(codes({ sums: sums.map((sum, i) => (i === 0 ? { ...sum, start: sum.start + 1 } : sum)) })).toEqual(

@@ -12,7 +12,8 @@ export type TimedViolationCode =
   | "missing"
   | "sum"
   | "completion"
-  | "bound";
+  | "bound"
+  | "buffer";
 
 export type TimedViolation = {
   readonly code: TimedViolationCode;
@@ -24,6 +25,8 @@ export type TimedViolation = {
 type Report = (code: TimedViolationCode, send: number, message: string) => void;
 /** One state of a chunk at a chip: the parts in it, and when its first and last vector are. */
 type Content = { readonly parts: ReadonlySet<number>; readonly first: number; readonly last: number };
+/** One vector that a chip holds for others. */
+type Hold = { readonly chip: number; readonly from: number; readonly until: number };
 
 export function checkTimedCollective(task: CollectiveTask, timed: TimedCollective): readonly TimedViolation[] {
   const found: TimedViolation[] = [];
@@ -38,6 +41,7 @@ export function checkTimedCollective(task: CollectiveTask, timed: TimedCollectiv
   for (const entry of sends) byChunk.set(entry.send.chunk, [...(byChunk.get(entry.send.chunk) ?? []), entry]);
   const sizes = new Map<number, number>();
   const sums: string[] = [];
+  const holds: Hold[] = [];
   let completion = 0;
   blocks.forEach((block, b) => {
     for (let i = 0; i < chunks; i++) {
@@ -47,7 +51,7 @@ export function checkTimedCollective(task: CollectiveTask, timed: TimedCollectiv
       if (first !== undefined) sizes.set(b, (sizes.get(b) ?? 0) + first.send.vectors);
       for (const { send, index } of list)
         if (send.vectors !== first?.send.vectors) report("send", index, `chunk ${send.chunk} changes its size`);
-      completion = Math.max(completion, playChunk(task, timed, block, list, sums, report));
+      completion = Math.max(completion, playChunk(task, timed, block, list, { sums, holds }, report));
     }
   });
   for (const list of byChunk.values())
@@ -65,7 +69,38 @@ export function checkTimedCollective(task: CollectiveTask, timed: TimedCollectiv
       `${sums.length} sums are made, claimed are ${claimed.length}; ${claimed[wrong] ?? "none"} is not one`,
     );
   checkSizes(task, blocks, sizes, report);
+  checkHolds(task, timed, holds, report);
   return found;
+}
+
+function checkHolds(task: CollectiveTask, { bufferPeaks }: TimedCollective, holds: readonly Hold[], report: Report) {
+  for (let chip = 0; chip < task.chips; chip++) {
+    const events = holds
+      .filter((hold) => hold.chip === chip && hold.until > hold.from)
+      .flatMap(({ from, until }) => [
+        { at: from, change: 1 },
+        { at: until, change: -1 },
+      ])
+      .sort((a, b) => a.at - b.at || a.change - b.change);
+    let [held, most] = [0, 0];
+    for (const { change } of events) {
+      held += change;
+      most = Math.max(most, held);
+    }
+    const claimed = bufferPeaks[chip] ?? 0;
+    if (most > claimed) report("buffer", -1, `chip ${chip} holds ${most} vectors for others, claimed are ${claimed}`);
+    if (claimed > (task.bufferVectors ?? claimed))
+      report("buffer", -1, `chip ${chip} holds ${claimed} vectors for others, it has room for ${task.bufferVectors}`);
+  }
+}
+
+/** When vector i of so many is there, if they come evenly. */
+function timeOf(
+  { first, last }: { readonly first: number; readonly last: number },
+  i: number,
+  vectors: number,
+): number {
+  return vectors < 2 ? first : first + (i * (last - first)) / (vectors - 1);
 }
 
 /** Together the blocks that anybody needs from elsewhere hold the whole tensor. */
@@ -118,13 +153,31 @@ function checkSlots({ links }: CollectiveTask, { sends }: TimedCollective, repor
   });
 }
 
+/** What a chip that does not want a chunk for itself holds of it: from when it has something of others until it sent it on for the last time. */
+function holdOnWay(
+  task: CollectiveTask,
+  isKeeper: boolean,
+  states: readonly Content[],
+  chip: number,
+  sent: readonly TimedSend[],
+  holds: Hold[],
+): void {
+  const others = states.find(({ last }) => last > 0);
+  if (isKeeper || others === undefined || sent.length === 0) return;
+  const vectors = sent[0]?.vectors ?? 0;
+  for (let i = 0; i < vectors; i++) {
+    const leaving = sent.map(({ link, start }) => start + i * (task.links[link]?.cyclesPerVector ?? 0));
+    holds.push({ chip, from: timeOf(others, i, vectors), until: Math.max(...leaving) + 1 });
+  }
+}
+
 /** Plays one chunk; gives when its last destination has it. */
 function playChunk(
   task: CollectiveTask,
   { problem }: TimedCollective,
   block: Block,
   list: readonly { readonly send: TimedSend; readonly index: number }[],
-  sums: string[],
+  { sums, holds }: { readonly sums: string[]; readonly holds: Hold[] },
   report: Report,
 ): number {
   const isSum = problem.isCombining;
@@ -140,9 +193,16 @@ function playChunk(
     arrivals.sort((a, b) => a.content.first - b.content.first || a.index - b.index);
     for (let next = arrivals[0]; next !== undefined && next.content.first <= until; next = arrivals[0]) {
       arrivals.shift();
+      const now = held.get(next.chip)?.at(-1);
       const start = receive(task, held, next.chip, next.content, next.isAdded, next.index, report);
       const sent = list.find(({ index }) => index === next.index)?.send;
-      if (start !== undefined) sums.push(sumText(sent?.chunk, next.chip, start, sent?.vectors));
+      if (start === undefined || now === undefined) continue;
+      sums.push(sumText(sent?.chunk, next.chip, start, sent?.vectors));
+      const vectors = sent?.vectors ?? 0;
+      for (let i = 0; i < vectors; i++) {
+        const from = timeOf(next.content, i, vectors);
+        holds.push({ chip: next.chip, from, until: Math.max(from, timeOf(now, i, vectors)) });
+      }
     }
   };
   for (const { send, index } of list) {
@@ -154,7 +214,7 @@ function playChunk(
     const states = held.get(way.from) ?? [];
     const isThere = ({ first, last: end }: Content): boolean => {
       const wait = end === 0 ? 0 : task.forwardCycles;
-      return first + wait <= start && end + wait <= last;
+      return first + wait <= start && end + wait <= (task.forwarding === "store-and-forward" ? start : last);
     };
     const carried = states.findLast(isThere);
     if (states.length === 0) report("absent", index, `chip ${way.from} sends chunk ${send.chunk} and does not have it`);
@@ -165,6 +225,11 @@ function playChunk(
     arrivals.push({ chip: way.to, content, isAdded, index });
   }
   settle(Number.POSITIVE_INFINITY);
+  for (const [chip, states] of held) {
+    const isKeeper = block.destinations.includes(chip) || (!isSum && block.sources.includes(chip));
+    const sent = list.map(({ send }) => send).filter(({ link }) => task.links[link]?.from === chip);
+    holdOnWay(task, isKeeper, states, chip, sent, holds);
+  }
   let completion = 0;
   const wanted = isSum ? block.sources : [-1];
   for (const chip of block.destinations) {

@@ -1,18 +1,20 @@
 // A collective in cycles: the sends of a schedule of steps put on the links of a real topology as early as links and data allow, sums taking the
 // time of the adders; and the choice of the schedule that is over first. Knows nothing of how schedules of steps are found.
 import { collectiveBounds } from "./collective-bound.ts";
+import { type Holds, holdPeaks, keep, makeHolds, sendKept, waitToAdd } from "./collective-holds.ts";
 import { leastByTransfers } from "./collective-least.ts";
 import {
   type CollectiveBounds,
   type CollectiveKind,
   type CollectiveProblem,
   type CollectiveSchedule,
+  type CollectiveStep,
   collectiveBlocks,
   isCombiningKind,
 } from "./collective-problem.ts";
 import { solveCollective } from "./collective-solve.ts";
 import type { CollectiveObjective } from "./collective-spread.ts";
-import type { RouteLink } from "./problem.ts";
+import type { Forwarding, RouteLink } from "./problem.ts";
 
 export type CollectiveTask = {
   readonly kind: CollectiveKind;
@@ -25,6 +27,9 @@ export type CollectiveTask = {
   readonly forwardCycles: number;
   /** Between the arrival of a vector and its being part of a sum. */
   readonly addCycles: number;
+  readonly forwarding: Forwarding;
+  /** Vectors that a chip can hold for others at a time. */
+  readonly bufferVectors: number | undefined;
 };
 
 /** Vector i of the chunk is put on the link at `start + i * cyclesPerVector`. */
@@ -45,6 +50,7 @@ export type TimedSum = {
 };
 
 export type TimedCollective = {
+  readonly kind: "timed";
   readonly problem: CollectiveProblem;
   readonly schedule: CollectiveSchedule;
   readonly sends: readonly TimedSend[];
@@ -56,7 +62,17 @@ export type TimedCollective = {
   /** Vectors that are added to others, over all chips: work of their vector units. */
   readonly additions: number;
   readonly busyCycles: number;
+  /** Vectors held for others, at most, by each chip: on their way through, in sums for another, or waiting to be added. */
+  readonly bufferPeaks: readonly number[];
   readonly workUnits: number;
+};
+
+export type UntimedCollective = {
+  readonly kind: "unroutable";
+  /** `reach`: some chip cannot be reached; `buffer`: no schedule that was found holds so little. */
+  readonly reason: "reach" | "buffer";
+  /** Of the schedule that holds least. */
+  readonly leastVectors: number;
 };
 
 /** Vectors from `first` to `last`: when the data of a chunk are at a chip. */
@@ -71,22 +87,26 @@ type Candidate = {
 
 const chunkCounts = [1, 2, 3, 4, 6, 8, 16] as const;
 
-/** The quickest of several schedules; undefined where some chip cannot be reached. */
-export function solveTimedCollective(task: CollectiveTask, budget = 60_000_000): TimedCollective | undefined {
+/** The quickest of several schedules, of those that hold little enough for others. */
+export function solveTimedCollective(task: CollectiveTask, budget = 60_000_000): TimedCollective | UntimedCollective {
   const wires = gatherWires(task);
   let best: TimedCollective | undefined;
   let workUnits = 0;
+  let leastVectors = Number.POSITIVE_INFINITY;
   const candidates = candidatesOf(task, wires);
   for (const candidate of candidates) {
     if (workUnits >= budget) break;
     const { problem, chunks, objective } = candidate;
     const solution = solveCollective(problem, { chunks, objective, budget: Math.ceil(budget / candidates.length) });
-    if (solution.kind === "unreachable") return undefined;
+    if (solution.kind === "unreachable") return { kind: "unroutable", reason: "reach", leastVectors: 0 };
     workUnits += solution.workUnits;
     const timed = timeSchedule(task, wires, candidate, solution.schedule);
+    const held = timed.bufferPeaks.reduce((most, vectors) => Math.max(most, vectors), 0);
+    leastVectors = Math.min(leastVectors, held);
+    if (held > (task.bufferVectors ?? held)) continue;
     if (best === undefined || timed.completionCycles < best.completionCycles) best = timed;
   }
-  if (best === undefined) return undefined;
+  if (best === undefined) return { kind: "unroutable", reason: "buffer", leastVectors };
   return { ...best, boundCycles: Math.max(best.boundCycles, leastByTransfers(task)), workUnits };
 }
 
@@ -156,73 +176,117 @@ function candidatesOf(task: CollectiveTask, wires: Wires): readonly Candidate[] 
   });
 }
 
+/** A schedule as far as it has been put on the links. */
+type Play = {
+  readonly task: CollectiveTask;
+  readonly wires: Wires;
+  readonly problem: CollectiveProblem;
+  readonly vectorsOf: (chunk: number) => number;
+  readonly isKeeper: (chunk: number, chip: number) => boolean;
+  /** By chunk and chip: when what the chip has of the chunk is there. */
+  readonly ready: Map<number, Ready>;
+  readonly free: Float64Array;
+  readonly holds: Holds;
+  readonly sends: TimedSend[];
+  readonly sums: TimedSum[];
+};
+
+type Arrival = {
+  /** Chunk and chip. */
+  readonly key: number;
+  readonly arrival: Ready;
+  readonly isAdded: boolean;
+  readonly vectors: number;
+  readonly every: number;
+};
+
 function timeSchedule(
   task: CollectiveTask,
   wires: Wires,
   { problem, vectorsOfBlock }: Candidate,
   schedule: CollectiveSchedule,
 ): TimedCollective {
-  const { chips, links, forwardCycles, addCycles } = task;
+  const { chips, links } = task;
   const { chunks } = schedule;
-  const vectorsOf = (chunk: number): number => {
-    const [block, part] = [Math.floor(chunk / chunks), chunk % chunks];
-    const whole = vectorsOfBlock(block);
-    return Math.floor(((part + 1) * whole) / chunks) - Math.floor((part * whole) / chunks);
+  const play: Play = {
+    task,
+    wires,
+    problem,
+    vectorsOf: (chunk) => {
+      const [block, part] = [Math.floor(chunk / chunks), chunk % chunks];
+      const whole = vectorsOfBlock(block);
+      return Math.floor(((part + 1) * whole) / chunks) - Math.floor((part * whole) / chunks);
+    },
+    isKeeper: (chunk, chip) => {
+      const { sources, destinations } = problem.blocks[Math.floor(chunk / chunks)] ?? { sources: [], destinations: [] };
+      return destinations.includes(chip) || (!problem.isCombining && sources.includes(chip));
+    },
+    ready: new Map(),
+    free: new Float64Array(links.length),
+    holds: makeHolds(chips),
+    sends: [],
+    sums: [],
   };
-  const ready = new Map<number, Ready>();
-  const free = new Float64Array(links.length);
-  const sends: TimedSend[] = [];
-  const sums: TimedSum[] = [];
-  const counts = { additions: 0, busyCycles: 0 };
-  for (const step of schedule.steps) {
-    const readyAt = (chunk: number, chip: number): Ready => ready.get(chunk * chips + chip) ?? { first: 0, last: 0 };
-    const sorted = step.sends
-      .map((send) => ({ send, at: readyAt(send.chunk, problem.links[send.link]?.from ?? 0).last }))
-      .sort((a, b) => a.at - b.at || a.send.chunk - b.send.chunk || a.send.link - b.send.link);
-    const arrivals: {
-      readonly key: number;
-      readonly arrival: Ready;
-      readonly isAdded: boolean;
-      readonly vectors: number;
-    }[] = [];
-    for (const { send } of sorted) {
-      const { chunk, link, isAdded } = send;
-      const vectors = vectorsOf(chunk);
-      if (vectors === 0) continue;
-      const { from, to } = problem.links[link] ?? { from: 0, to: 0 };
-      const has = readyAt(chunk, from);
-      const wire = soonest(wires.physical[link] ?? [], (candidate) => free[candidate] ?? 0);
-      const { cyclesPerVector: every, latency } = links[wire] as RouteLink;
-      const wait = has.last === 0 ? 0 : forwardCycles;
-      const start = Math.max(free[wire] ?? 0, Math.max(has.first, has.last - (vectors - 1) * every) + wait);
-      free[wire] = start + vectors * every;
-      counts.busyCycles += vectors * every;
-      sends.push({ chunk, link: wire, start, vectors, isAdded });
-      const arrival = { first: start + latency, last: start + latency + (vectors - 1) * every };
-      arrivals.push({ key: chunk * chips + to, arrival, isAdded, vectors });
-    }
-    arrivals.sort((a, b) => a.arrival.first - b.arrival.first || a.key - b.key);
-    for (const { key, arrival, isAdded, vectors } of arrivals) {
-      const before = ready.get(key) ?? { first: 0, last: 0 };
-      if (isAdded) {
-        counts.additions += vectors;
-        const [chunk, chip] = [Math.floor(key / chips), key % chips];
-        sums.push({ chunk, chip, start: Math.max(before.first, arrival.first), vectors });
-      }
-      ready.set(key, isAdded ? later(before, arrival, addCycles) : arrival);
-    }
-  }
+  for (const step of schedule.steps) receiveAll(play, sendAll(play, step));
   return {
+    kind: "timed",
     problem,
     schedule,
-    sends,
-    sums,
-    completionCycles: completionOf(problem, chunks, chips, ready),
+    sends: play.sends,
+    sums: play.sums,
+    completionCycles: completionOf(problem, chunks, chips, play.ready),
     boundCycles: leastCycles(task, wires, problem, vectorsOfBlock),
     bounds: collectiveBounds(problem),
-    ...counts,
+    additions: play.sums.reduce((sum, { vectors }) => sum + vectors, 0),
+    busyCycles: play.sends.reduce((sum, { link, vectors }) => sum + vectors * (links[link]?.cyclesPerVector ?? 0), 0),
+    bufferPeaks: holdPeaks(play.holds),
     workUnits: 0,
   };
+}
+
+/** Puts the sends of a step on the links, what is there first before the rest. */
+function sendAll(play: Play, step: CollectiveStep): readonly Arrival[] {
+  const { task, wires, problem, ready, free, holds } = play;
+  const { chips, links, forwardCycles, forwarding } = task;
+  const readyAt = (chunk: number, chip: number): Ready => ready.get(chunk * chips + chip) ?? { first: 0, last: 0 };
+  const sorted = step.sends
+    .map((send) => ({ send, at: readyAt(send.chunk, problem.links[send.link]?.from ?? 0).last }))
+    .sort((a, b) => a.at - b.at || a.send.chunk - b.send.chunk || a.send.link - b.send.link);
+  const arrivals: Arrival[] = [];
+  for (const { send } of sorted) {
+    const { chunk, link, isAdded } = send;
+    const vectors = play.vectorsOf(chunk);
+    if (vectors === 0) continue;
+    const { from, to } = problem.links[link] ?? { from: 0, to: 0 };
+    const has = readyAt(chunk, from);
+    const wire = soonest(wires.physical[link] ?? [], (candidate) => free[candidate] ?? 0);
+    const { cyclesPerVector: every, latency } = links[wire] as RouteLink;
+    const wait = has.last === 0 ? 0 : forwardCycles;
+    const there = forwarding === "store-and-forward" ? has.last : Math.max(has.first, has.last - (vectors - 1) * every);
+    const start = Math.max(free[wire] ?? 0, there + wait);
+    sendKept(holds, chunk * chips + from, start, vectors, every);
+    free[wire] = start + vectors * every;
+    play.sends.push({ chunk, link: wire, start, vectors, isAdded });
+    const arrival = { first: start + latency, last: start + latency + (vectors - 1) * every };
+    arrivals.push({ key: chunk * chips + to, arrival, isAdded, vectors, every });
+  }
+  return arrivals.sort((a, b) => a.arrival.first - b.arrival.first || a.key - b.key);
+}
+
+function receiveAll({ task, ready, holds, sums, isKeeper }: Play, arrivals: readonly Arrival[]): void {
+  const { chips, addCycles } = task;
+  for (const { key, arrival, isAdded, vectors, every } of arrivals) {
+    const before = ready.get(key) ?? { first: 0, last: 0 };
+    const [chunk, chip] = [Math.floor(key / chips), key % chips];
+    if (isAdded) {
+      const [start, end] = [Math.max(before.first, arrival.first), Math.max(before.last, arrival.last)];
+      sums.push({ chunk, chip, start, vectors });
+      waitToAdd(holds, chip, arrival, start, end, vectors, every);
+    }
+    const content = isAdded ? later(before, arrival, addCycles) : arrival;
+    ready.set(key, content);
+    if (!isKeeper(chunk, chip)) keep(holds, key, chip, { ...content, vectors, isSum: isAdded });
+  }
 }
 
 function soonest(links: readonly number[], free: (link: number) => number): number {

@@ -56,11 +56,12 @@ export function readDemands(value: unknown, findTarget: (name: string) => Target
     faults.push({ path: "collective", message: "a file has transfers or a collective, not both" });
   if (record.collective !== undefined) {
     const collective = readWanted(record.collective, chips, faults);
+    const bufferVectors = limit("bufferVectors");
+    if (record.intervalCycles !== undefined)
+      faults.push({ path: "intervalCycles", message: "a collective is not repeated; write its transfers for that" });
     if (faults.length > 0) return { ok: false, faults };
-    return {
-      ok: true,
-      value: { kind: "collective", topology: network.name, task: { ...shared, ...collective, addCycles } },
-    };
+    const task = { ...shared, ...collective, addCycles, forwarding, bufferVectors };
+    return { ok: true, value: { kind: "collective", topology: network.name, task } };
   }
   const transfers = list(record.transfers, "transfers", faults).map((item, i) => readTransfer(item, i, faults));
   const bufferVectors = limit("bufferVectors");

@@ -1,5 +1,5 @@
 // What `lpuc route` says about scheduled demands: one answer for machines, one for people. Must not know how demands are read or solved.
-import type { CollectiveTask, TimedCollective } from "../../passes/route/collective-timing.ts";
+import type { CollectiveTask, TimedCollective, UntimedCollective } from "../../passes/route/collective-timing.ts";
 import type { RouteProblem, RouteSolution, Unroutable } from "../../passes/route/problem.ts";
 
 export type RouteReport = { readonly json: Readonly<Record<string, unknown>>; readonly text: string };
@@ -76,6 +76,20 @@ export function reportTransfers(topology: string, problem: RouteProblem, solutio
   return { json, text: `${lines.join("\n")}\n` };
 }
 
+export function reportUntimed(
+  topology: string,
+  { kind, bufferVectors }: CollectiveTask,
+  { reason, leastVectors }: UntimedCollective,
+): RouteReport {
+  const why = {
+    reach: "some chip cannot be reached",
+    buffer: `chips have room for ${bufferVectors} vectors of others; the schedule that holds least needs ${leastVectors}`,
+  } as const;
+  const json = { format: "timed-collective", topology, routed: false, reason };
+  const text = `${kind} on ${topology}: ${why[reason]}\n`;
+  return { json: reason === "buffer" ? { ...json, bufferVectors, leastVectors } : json, text };
+}
+
 export function reportCollective(topology: string, task: CollectiveTask, timed: TimedCollective): RouteReport {
   const { kind, chips, links, vectors } = task;
   const { completionCycles, boundCycles, schedule, bounds, additions, busyCycles } = timed;
@@ -91,6 +105,7 @@ export function reportCollective(topology: string, task: CollectiveTask, timed: 
     isAdded,
   }));
   const { numerator, denominator } = bounds.roundsPerChunk;
+  const peak = timed.bufferPeaks.reduce((most, held) => Math.max(most, held), 0);
   const json = {
     format: "timed-collective",
     topology,
@@ -111,6 +126,7 @@ export function reportCollective(topology: string, task: CollectiveTask, timed: 
     gap,
     additions,
     utilisation,
+    bufferPeaks: timed.bufferPeaks,
     sends,
     sums: timed.sums,
     workUnits: timed.workUnits,
@@ -118,7 +134,7 @@ export function reportCollective(topology: string, task: CollectiveTask, timed: 
   const lines = [
     `${kind} of ${vectors} vectors on ${topology}: ${chips} chips, ${links.length} links`,
     `${timed.problem.blocks.length} blocks in ${schedule.chunks} chunks each, ${schedule.steps.length} steps, ${additions} vector additions`,
-    `over at cycle ${completionCycles}, lower bound ${boundCycles}: ${gapText(gap)}; links are busy ${(utilisation * 100).toFixed(1)} %`,
+    `over at cycle ${completionCycles}, lower bound ${boundCycles}: ${gapText(gap)}; links are busy ${(utilisation * 100).toFixed(1)} %; at most ${peak} vectors held for others`,
     ...sends
       .slice(0, mostLines)
       .map(

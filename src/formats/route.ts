@@ -10,7 +10,13 @@ import { solveRoute } from "../../passes/route/solve.ts";
 import { type CollectiveInstance, looksLikeCollective, readCollective } from "./collective-instance.ts";
 import { type Demands, looksLikeDemands, readDemands } from "./demands.ts";
 import { type Fault, parseJson } from "./json-value.ts";
-import { type RouteReport, reportCollective, reportTransfers, reportUnroutable } from "./route-report.ts";
+import {
+  type RouteReport,
+  reportCollective,
+  reportTransfers,
+  reportUnroutable,
+  reportUntimed,
+} from "./route-report.ts";
 
 export type RouteOptions = {
   /** Equal parts a block of a collective is cut into; the number with the least rounds a part where absent. */
@@ -64,9 +70,9 @@ function answerDemands(demands: Demands, { budget }: RouteOptions): RouteAnswer 
   if (demands.kind === "collective") {
     const { task } = demands;
     const timed = solveTimedCollective(task, budget);
-    if (timed !== undefined) return answerOf(reportCollective(topology, task, timed), true);
-    const text = `${task.kind} on ${topology}: some chip cannot be reached\n`;
-    return answerOf({ json: { format: "timed-collective", topology, routed: false, reason: "reach" }, text }, false);
+    return timed.kind === "timed"
+      ? answerOf(reportCollective(topology, task, timed), true)
+      : answerOf(reportUntimed(topology, task, timed), false);
   }
   return answerTransfers(topology, demands.problem, budget);
 }
