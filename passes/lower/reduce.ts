@@ -169,15 +169,17 @@ function reduceVectors(
     ops: [{ op, args: [{ kind: "source", source: 0 }, { kind: "self" }], reset: repeats }],
     sinks,
   };
-  keepTogether(context, home.storage, repeats);
+  keepTogether(context, home.storage, walk.vectors, repeats);
   pushPasses(context, node.op, origins, [pass]);
 }
 
-/** A running result over more vectors than one part holds reads all of them in one burst, which comes from one side. */
-function keepTogether(context: LowerContext, id: StorageId, repeats: number): void {
+/** A running result over vectors of several parts reads all of them in one burst, which comes from one side. */
+function keepTogether(context: LowerContext, id: StorageId, vectors: Int32Array, repeats: number): void {
   const storage = context.storages[id];
-  if (storage !== undefined && storage.partVectors % repeats !== 0)
-    context.storages[id] = { ...storage, oneSided: true };
+  if (storage === undefined) return;
+  const partAt = (i: number): number => Math.floor((vectors[i] as number) / storage.partVectors);
+  const isParted = vectors.some((_, i) => partAt(i) !== partAt(i - (i % repeats)));
+  if (isParted) context.storages[id] = { ...storage, oneSided: true };
 }
 
 const vectorStep = (layout: Layout, d: number): number =>
