@@ -6,16 +6,18 @@ import type { GraphNode } from "../../ir/graph/graph.ts";
 
 type Shape = readonly number[];
 
+export type OperandAxis = number | null | "partial";
+
 export interface Axis {
   /** Dimension of the result along the axis; null: the axis is summed over, and every share gives a part of the sum. */
   readonly out: number | null;
-  /** Dimension of each operand along the axis; null: all of the operand is read by every share. */
-  readonly operands: readonly (number | null)[];
+  /** Dimension of each operand along the axis; null: all of the operand is read by every share; partial: parts of a sum that is still to be added. */
+  readonly operands: readonly OperandAxis[];
   /** Shares must be equal and apart; otherwise the last one may overlap the one before it. */
   readonly exact: boolean;
 }
 
-const along = (out: number | null, operands: readonly (number | null)[], exact = false): Axis => ({
+const along = (out: number | null, operands: readonly OperandAxis[], exact = false): Axis => ({
   out,
   operands,
   exact,
@@ -31,6 +33,14 @@ const elementwise = (inputs: readonly Shape[], out: Shape): Axis[] =>
       inputs.map((shape) => repeated(shape, d)),
     ),
   );
+
+/** Parts of sums give parts of a sum where that is the same as to add them first. */
+const sumAxes: Readonly<Record<string, readonly Axis[]>> = {
+  add: [along(null, ["partial", "partial"])],
+  sub: [along(null, ["partial", "partial"])],
+  mul: [along(null, ["partial", null]), along(null, [null, "partial"])],
+  reduceSum: [along(null, ["partial"])],
+};
 
 function matmulAxes([a = [], b = []]: readonly Shape[], out: Shape): Axis[] {
   const rank = out.length;
@@ -114,6 +124,10 @@ function moveAxes(node: GraphNode, inputs: readonly Shape[], out: Shape): Axis[]
 
 /** Axes of a node, results laid side by side before sums, weights cut before rows. */
 export function axesOf(node: GraphNode, inputs: readonly Shape[], out: Shape): readonly Axis[] {
+  return [...cutsOf(node, inputs, out), ...(sumAxes[node.op] ?? [])];
+}
+
+function cutsOf(node: GraphNode, inputs: readonly Shape[], out: Shape): readonly Axis[] {
   switch (coreOps[node.op as CoreOp].group) {
     case "binary":
     case "compare":
@@ -145,7 +159,7 @@ export const shareStart = (size: number, ways: number, rank: number): number =>
 export function canShare(axis: Axis, inputs: readonly Shape[], out: Shape, ways: number): boolean {
   const sizes = [
     ...(axis.out === null ? [] : [out[axis.out] ?? 1]),
-    ...axis.operands.flatMap((d, i) => (d === null ? [] : [inputs[i]?.[d] ?? 1])),
+    ...axis.operands.flatMap((d, i) => (typeof d === "number" ? [inputs[i]?.[d] ?? 1] : [])),
   ];
   return sizes.every((size) => size >= ways && (!axis.exact || size % ways === 0));
 }

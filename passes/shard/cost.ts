@@ -2,7 +2,7 @@
 // gives; the schedule decides what it really takes.
 import { elementCount, type Graph, type GraphNode, type TensorId } from "../../ir/graph/graph.ts";
 import { isViewNode } from "../blocks/blocks.ts";
-import type { Axis } from "./axes.ts";
+import type { Axis, OperandAxis } from "./axes.ts";
 import { needsOf, outputShare, resultShare, type ShardPlan, type ShardSpace } from "./plan.ts";
 import type { IsMovable } from "./rewrite.ts";
 import { type Share, shareShape } from "./sharded.ts";
@@ -56,9 +56,9 @@ const shapeOf = (graph: Graph, id: TensorId | null | undefined): readonly number
 /** Cycles of a node on one rank. */
 export function nodeCycles({ space, costs }: CostModel, node: GraphNode, axis: Axis | undefined): number {
   const { graph, ways } = space;
-  const held = (id: TensorId | null | undefined, dim: number | null | undefined): readonly number[] => {
+  const held = (id: TensorId | null | undefined, dim: OperandAxis | undefined): readonly number[] => {
     const shape = shapeOf(graph, id);
-    return dim === null || dim === undefined ? shape : shareShape(shape, dim, ways);
+    return typeof dim === "number" ? shareShape(shape, dim, ways) : shape;
   };
   const out = held(node.outputs[0], axis?.out);
   if (node.op === "matmul") {
@@ -70,7 +70,12 @@ export function nodeCycles({ space, costs }: CostModel, node: GraphNode, axis: A
 }
 
 /** Cycles until a tensor held in one way is held in another; undefined where it cannot be. */
-function exchangeCycles({ space, costs }: CostModel, root: TensorId, held: Share, wanted: Share): number | undefined {
+export function exchangeCycles(
+  { space, costs }: CostModel,
+  root: TensorId,
+  held: Share,
+  wanted: Share,
+): number | undefined {
   if (held === wanted) return 0;
   const shape = shapeOf(space.graph, root);
   const { ways } = space;
@@ -104,6 +109,19 @@ function isApart({ space, costs }: CostModel, output: TensorId, dim: number): bo
   return (shape[dim] as number) % space.ways === 0 || costs.isMovable(shape, dim);
 }
 
+/** How the outputs of the model want a stored tensor to be held; undefined where it cannot be held as it is. */
+export function outputNeeds(model: CostModel, root: TensorId, held: Share): readonly Share[] | undefined {
+  const wanted: Share[] = [];
+  for (const output of model.outputs.get(root) ?? []) {
+    const share = outputShare(model.space, output, held);
+    // A view of an output is made by the block that makes its root, in the way that is held.
+    if (share === undefined) return undefined;
+    if (share === "partial") wanted.push("whole");
+    if (typeof share === "number" && !isApart(model, output, share)) return undefined;
+  }
+  return wanted;
+}
+
 /** Cycles of all exchanges of one stored tensor under a plan; undefined where the plan is none. */
 export function tensorCycles(model: CostModel, plan: ShardPlan, root: TensorId): number | undefined {
   const { space } = model;
@@ -114,13 +132,9 @@ export function tensorCycles(model: CostModel, plan: ShardPlan, root: TensorId):
   const wanted = new Set<Share>();
   for (const reader of model.readers.get(root) ?? [])
     for (const need of needsOf(space, reader, plan.get(reader.id))) if (need.root === root) wanted.add(need.share);
-  for (const output of model.outputs.get(root) ?? []) {
-    const share = outputShare(space, output, held);
-    // A view of an output is made by the block that makes its root, in the way that is held.
-    if (share === undefined) return undefined;
-    if (share === "partial") wanted.add("whole");
-    if (typeof share === "number" && !isApart(model, output, share)) return undefined;
-  }
+  const given = outputNeeds(model, root, held);
+  if (given === undefined) return undefined;
+  for (const share of given) wanted.add(share);
   let cycles = 0;
   for (const share of wanted) {
     const one = exchangeCycles(model, root, held, share);

@@ -50,7 +50,7 @@ export function shardSpace(graph: Graph, ways: number): ShardSpace {
       if (axis === undefined) return undefined;
       at = view.inputs[0] as TensorId;
       const inner = axis.operands[0];
-      if (inner === null || inner === undefined) return "whole";
+      if (typeof inner !== "number") return "whole";
       d = inner;
     }
     return d;
@@ -69,6 +69,7 @@ export function shardSpace(graph: Graph, ways: number): ShardSpace {
       node.inputs.every((id, i) => {
         const dim = axis.operands[i] ?? null;
         if (id === null || dim === null) return true;
+        if (dim === "partial") return producer.has(rootOf(id));
         const share = behind(id, dim);
         return share !== undefined && !isCode(rootOf(id), share);
       }),
@@ -81,7 +82,8 @@ export function needsOf(space: ShardSpace, node: GraphNode, axis: Axis | undefin
   return node.inputs.flatMap((id, i): Need[] => {
     if (id === null) return [];
     const dim = axis?.operands[i] ?? null;
-    return [{ root: space.rootOf(id), share: dim === null ? "whole" : (space.behind(id, dim) ?? "whole") }];
+    const share = typeof dim === "number" ? space.behind(id, dim) : dim;
+    return [{ root: space.rootOf(id), share: share ?? "whole" }];
   });
 }
 

@@ -119,7 +119,7 @@ function get(draft: Draft, id: TensorId, share: Share): TensorId {
 
 function viewed(draft: Draft, node: GraphNode, id: TensorId, share: Share): TensorId {
   const from = node.inputs[0] as TensorId;
-  const dims = typeof share === "number" ? innerShare(draft, node, share) : "whole";
+  const dims = typeof share === "number" ? innerShare(draft, node, share) : share;
   const operand = get(draft, from, dims);
   const out = addTensor(draft, id, heldShape(draft, id, share), draft.phaseOf.get(operand) ?? 0);
   addNode(draft, node.op, [operand], out, node.attrs, node.origins);

@@ -1,19 +1,41 @@
 // Which axis every node is cut along: local search over whole classes of axes (a layer's heads, its hidden units, the rows of a sequence) and then over
-// single nodes, as long as the plan gets cheaper. Deterministic: classes and nodes in the order of the graph, a bounded number of rounds.
-import type { GraphNode, TensorId } from "../../ir/graph/graph.ts";
+// single nodes, as long as the plan gets cheaper; or dynamic programming, where that finds a much cheaper one. Deterministic: classes and nodes in the
+// order of the graph, a bounded number of rounds.
+import { elementCount, type GraphNode, type TensorId } from "../../ir/graph/graph.ts";
 import { isViewNode } from "../blocks/blocks.ts";
 import type { Axis } from "./axes.ts";
+import { beamPlan } from "./beam.ts";
 import { type CostModel, nodeCycles, tensorCycles } from "./cost.ts";
 import type { ShardPlan, ShardSpace } from "./plan.ts";
 
 const mostRounds = 4;
 
-/** Axes that cut the matrix of weights of a product; none where it has no weights. */
-function cuttingAxes(space: ShardSpace, node: GraphNode): readonly Axis[] {
-  if (node.op !== "matmul") return [];
-  const { graph, rootOf } = space;
-  const weights = node.inputs.findIndex((id) => id !== null && graph.tensors[rootOf(id)]?.data !== undefined);
-  return weights < 0 ? [] : space.axes(node).filter((axis) => axis.operands[weights] !== null);
+/** Where all matrices that are smaller than the mean, by as much as there are ranks and this, stay whole, a rank has so much less than a part more. */
+const smallShare = 8;
+
+/** The operand of a product that is its matrix of weights; -1 where it has none. */
+function weightsOf({ graph, rootOf }: ShardSpace, node: GraphNode): number {
+  if (node.op !== "matmul") return -1;
+  return node.inputs.findIndex((id) => id !== null && graph.tensors[rootOf(id)]?.data !== undefined);
+}
+
+function weightElements(space: ShardSpace, node: GraphNode): number {
+  const id = node.inputs[weightsOf(space, node)] ?? null;
+  return id === null ? 0 : elementCount(space.graph.tensors[space.rootOf(id)]?.shape ?? []);
+}
+
+/** Matrices of fewer elements are cut only where that is quicker. */
+function leastToCut(space: ShardSpace): number {
+  const sizes = space.graph.nodes.map((node) => weightElements(space, node)).filter((size) => size > 0);
+  return sizes.reduce((sum, size) => sum + size, 0) / Math.max(1, sizes.length) / (smallShare * space.ways);
+}
+
+/** Axes that cut the matrix of weights of a product; none where it has no weights, or small ones. */
+function cuttingAxes(space: ShardSpace, node: GraphNode, least: number): readonly Axis[] {
+  const weights = weightsOf(space, node);
+  return weights < 0 || weightElements(space, node) < least
+    ? []
+    : space.axes(node).filter((axis) => typeof axis.operands[weights] === "number");
 }
 
 interface Choices {
@@ -21,8 +43,8 @@ interface Choices {
   readonly cutting: readonly Axis[];
 }
 
-function choicesOf(space: ShardSpace, node: GraphNode): Choices {
-  const cutting = cuttingAxes(space, node);
+function choicesOf(space: ShardSpace, node: GraphNode, least: number): Choices {
+  const cutting = cuttingAxes(space, node, least);
   return { cutting, axes: [...cutting, undefined, ...space.axes(node).filter((axis) => !cutting.includes(axis))] };
 }
 
@@ -51,7 +73,7 @@ function axisClasses(space: ShardSpace): Find {
     for (const axis of isViewNode(node) ? space.viewAxes(node) : space.axes(node)) {
       const ends = node.inputs.flatMap((id, i) => {
         const dim = axis.operands[i] ?? null;
-        return id === null || dim === null ? [] : [number(id, dim)];
+        return id === null || typeof dim !== "number" ? [] : [number(id, dim)];
       });
       if (axis.out !== null) ends.push(number(node.outputs[0] as TensorId, axis.out));
       for (const end of ends) parent[find(end)] = find(ends[0] as number);
@@ -67,10 +89,10 @@ function classMembers(space: ShardSpace, choices: ReadonlyMap<GraphNode, Choices
   for (const [node, { axes }] of choices) {
     for (const axis of axes) {
       if (axis === undefined) continue;
-      const operand = axis.operands.findIndex((dim) => dim !== null);
+      const operand = axis.operands.findIndex((dim) => typeof dim === "number");
       const id = axis.out === null ? node.inputs[operand] : node.outputs[0];
       const dim = axis.out ?? axis.operands[operand];
-      if (id === null || id === undefined || dim === null || dim === undefined) continue;
+      if (id === null || id === undefined || typeof dim !== "number") continue;
       const key = classOf(id, dim);
       const list = members.get(key) ?? new Map<GraphNode, Axis>();
       members.set(key, list);
@@ -92,14 +114,18 @@ const impossible = 1e12;
 /** More than any plan costs that can be: weights are cut wherever they can be, or sharing a layer would not share its weights. */
 const uncut = 1e9;
 
+function uncutCycles(choices: Choices | undefined, axis: Axis | undefined): number {
+  const cutting = choices?.cutting ?? [];
+  return cutting.length > 0 && (axis === undefined || !cutting.includes(axis)) ? uncut : 0;
+}
+
 /** Cost of the nodes and of the tensors they make or read. */
 function costAround({ model, plan, choices }: Search, nodes: readonly GraphNode[]): number {
   const tensors = new Set<TensorId>();
   let cycles = 0;
   for (const node of nodes) {
     const axis = plan.get(node.id);
-    const cutting = choices.get(node)?.cutting ?? [];
-    if (cutting.length > 0 && (axis === undefined || !cutting.includes(axis))) cycles += uncut;
+    cycles += uncutCycles(choices.get(node), axis);
     cycles += nodeCycles(model, node, axis);
     tensors.add(node.outputs[0] as TensorId);
     for (const id of node.inputs) if (id !== null) tensors.add(model.space.rootOf(id));
@@ -130,15 +156,32 @@ function tryChanges(search: Search, changes: readonly (readonly [GraphNode, Axis
   return false;
 }
 
+/** A plan by dynamic programming is taken where it costs no more than this share of what local search found. */
+const worthwhile = 0.98;
+
 /** The axes of a cheap plan; nodes that are not in it are done by every rank. */
 export function solveShards(model: CostModel): ShardPlan {
   const { space } = model;
   const nodes = space.graph.nodes.filter((node) => !isViewNode(node));
-  const choices = new Map(nodes.map((node) => [node, choicesOf(space, node)]));
-  const plan = new Map<number, Axis>();
-  for (const [node, { axes }] of choices) if (axes[0] !== undefined) plan.set(node.id, axes[0]);
-  const search: Search = { model, plan, choices };
+  const least = leastToCut(space);
+  const choices = new Map(nodes.map((node) => [node, choicesOf(space, node, least)]));
+  const first = new Map<number, Axis>();
+  for (const [node, { axes }] of choices) if (axes[0] !== undefined) first.set(node.id, axes[0]);
   const members = [...classMembers(space, choices).values()].sort((a, b) => a.size - b.size);
+  const local: Search = { model, plan: first, choices };
+  improve(local, nodes, members);
+  const axes = new Map([...choices].map(([node, choice]) => [node, choice.axes]));
+  const plan = beamPlan(model, axes, (node, axis) => uncutCycles(choices.get(node), axis));
+  const searches = plan === undefined ? [local] : [local, { model, plan, choices }];
+  const costs = searches.map((search) => costAround(search, nodes));
+  const isBeam = (costs[1] ?? Number.POSITIVE_INFINITY) < worthwhile * (costs[0] ?? 0);
+  const best = isBeam ? 1 : 0;
+  return (costs[best] ?? impossible) < impossible ? (searches[best]?.plan ?? new Map()) : new Map();
+}
+
+/** Local search: makes changes to classes of axes and to single nodes as long as the plan gets cheaper. */
+function improve(search: Search, nodes: readonly GraphNode[], members: readonly ReadonlyMap<GraphNode, Axis>[]): void {
+  const { plan, choices } = search;
   for (let round = 0; round < mostRounds; round++) {
     let changed = false;
     for (const list of members) {
@@ -156,5 +199,4 @@ export function solveShards(model: CostModel): ShardPlan {
       for (const axis of choices.get(node)?.axes ?? []) changed = tryChanges(search, [[node, axis]]) || changed;
     if (!changed) break;
   }
-  return costAround(search, nodes) < impossible ? plan : new Map();
 }

@@ -128,7 +128,7 @@ function cutReshape(draft: Draft, node: GraphNode, id: TensorId, cut: Cut): Tens
   const [inner, outer] = [shapeOf(draft, from), shapeOf(draft, id)];
   const axis = axesOf(node, [inner], outer).find((one) => one.out === cut.dim);
   const dim = axis?.operands[0];
-  if (dim === null || dim === undefined) return undefined;
+  if (typeof dim !== "number") return undefined;
   const ratio = (inner[dim] as number) / (outer[cut.dim] as number);
   if (!Number.isInteger(ratio)) return undefined;
   const operand = cutOf(draft, from, { dim, start: cut.start * ratio, count: cut.count * ratio });
