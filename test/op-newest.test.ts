@@ -1,11 +1,12 @@
 // Operators in their newest forms: the evaluator and the whole line give what the definitions say; attributes nobody knows are refused or named.
 import { afterAll, describe, expect, test } from "vitest";
-import { evaluateOp } from "../ir/graph/infer.ts";
-import { isOnnxOp } from "../ir/graph/onnx-ops.ts";
+import { evaluateGraph } from "../ir/graph/evaluate-graph.ts";
+import { importCase, valuesFor } from "../src/onnx/case-files.ts";
 import { difference, suiteRule, toleranceFor } from "../src/tolerance.ts";
 import { scratchFolder } from "./cli-runner.ts";
 import { floats, judgeAgainst, type NodeSpec } from "./op-models.ts";
 import { type DefinedCall, definedCalls, operandsOf } from "./op-newest.ts";
+import { definedFunctions } from "./op-newest-functions.ts";
 
 const scratch = scratchFolder();
 afterAll(scratch.remove);
@@ -13,24 +14,28 @@ afterAll(scratch.remove);
 const caseOf = (call: DefinedCall) => ({
   name: call.name,
   opset: call.opset,
-  nodes: [{ op: call.op, inputs: operandsOf(call), attrs: call.attrs }],
+  nodes: [{ op: call.op, inputs: operandsOf(call), attrs: call.attrs, ...(call.outputs && { outputs: call.outputs }) }],
 });
 
 const fp32 = { precision: "fp32", productsInChain: 2 } as const;
 
 describe("newest forms", () => {
-  test.each(definedCalls.map((call) => [call.name, call] as const))("%s", (name, call) => {
-    const { op, inputs, attrs, expected } = call;
-    if (!isOnnxOp(op)) throw new Error(`${op} is an operator`);
-    const plain = Object.entries(attrs).map(([key, value]) => [key, typeof value === "bigint" ? Number(value) : value]);
-    const evaluated = evaluateOp(op, inputs, Object.fromEntries(plain), expected.length);
-    if (!evaluated.ok) throw new Error(evaluated.problems.map(({ problem }) => problem).join());
-    for (const [i, value] of expected.entries()) {
-      const found = evaluated.outputs[i];
-      expect(found && difference(found, value, toleranceFor(suiteRule, value.dtype, fp32))).toBeUndefined();
-    }
-    const result = judgeAgainst(scratch.path(name.replaceAll(/\W+/g, "-")), caseOf(call), expected);
+  test.each([...definedCalls, ...definedFunctions].map((call) => [call.name, call] as const))("%s", (name, call) => {
+    const folder = scratch.path(name.replaceAll(/\W+/g, "-"));
+    const result = judgeAgainst(folder, caseOf(call), call.expected);
     expect([result.status, result.reason]).toEqual(["passed", ""]);
+    const given = call.inputs.filter((value, i) => value !== null && call.constants?.includes(i) !== true);
+    const values = new Map(given.flatMap((value, i) => (value === null ? [] : [[`x${i}`, value] as const])));
+    const imported = importCase(folder, values);
+    if (!imported.ok) throw new Error(imported.diagnostics.map(({ message }) => message).join());
+    const { graph } = imported.value;
+    const evaluated = [...evaluateGraph(graph, valuesFor(graph, values)).values()];
+    const wrong = call.expected.map((value, i) => {
+      const found = evaluated[i];
+      return found && difference(found, value, toleranceFor(suiteRule, value.dtype, fp32));
+    });
+    expect(wrong).toEqual(call.expected.map(() => undefined));
+    expect(evaluated.length).toBe(call.expected.length);
   });
 
   test("a wrong answer is noticed", () => {

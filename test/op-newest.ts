@@ -10,6 +10,7 @@ export interface DefinedCall {
   readonly inputs: readonly (TensorValue | null)[];
   readonly attrs: Readonly<Record<string, number | bigint | string>>;
   readonly expected: readonly TensorValue[];
+  readonly outputs?: readonly string[];
   /** Inputs that stand in the model. */
   readonly constants?: readonly number[];
 }

@@ -5,6 +5,7 @@ import { scratchFolder } from "./cli-runner.ts";
 import { judge, type OpCase, type Verdict } from "./op-models.ts";
 import { numericCases } from "./op-variations.ts";
 import { dataCases } from "./op-variations-data.ts";
+import { functionCases } from "./op-variations-functions.ts";
 import { fusedCases } from "./op-variations-fused.ts";
 
 const scratch = scratchFolder();
@@ -27,6 +28,7 @@ async function judgeAll(group: string, cases: readonly OpCase[]): Promise<(Verdi
 describe.each([
   ["numbers", numericCases],
   ["data", dataCases],
+  ["functions", functionCases],
   ["fused", fusedCases],
 ])("%s", (group, cases) => {
   test("agree with onnxruntime", async () => {

@@ -4,6 +4,7 @@ import { type OnnxOp, onnxOps } from "./onnx-ops.ts";
 import {
   isProblem,
   type OnnxOpRow,
+  type OpSignature,
   type Parameter,
   type Problem,
   parseParameter,
@@ -26,9 +27,9 @@ export type InferredCall =
   | { readonly ok: true; readonly outputs: readonly TensorType[]; readonly attrs: Attrs }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
-const parameters = new Map<OnnxOpRow, readonly Parameter[]>();
+const parameters = new Map<OpSignature, readonly Parameter[]>();
 
-export function parametersOf(row: OnnxOpRow): readonly Parameter[] {
+export function parametersOf(row: OpSignature): readonly Parameter[] {
   const known = parameters.get(row);
   if (known !== undefined) return known;
   const parsed = row.inputs.map(parseParameter);
@@ -38,7 +39,7 @@ export function parametersOf(row: OnnxOpRow): readonly Parameter[] {
 
 /** Fills in defaults; names unknown, missing and ill-typed attributes. */
 export function completeAttrs(
-  row: OnnxOpRow,
+  row: OpSignature,
   given: Attrs,
 ): { readonly attrs: Attrs; readonly problems: readonly Problem[] } {
   const attrs: Record<string, AttrValue> = {};
@@ -66,7 +67,7 @@ function parameterAt(list: readonly Parameter[], index: number): Parameter | und
   return list[index] ?? (last?.variadic === true ? last : undefined);
 }
 
-function checkArity(row: OnnxOpRow, list: readonly Parameter[], call: OpCall): Problem[] {
+function checkArity(row: OpSignature, list: readonly Parameter[], call: OpCall): Problem[] {
   const problems: Problem[] = [];
   const surplus = call.inputs.findIndex((_, i) => parameterAt(list, i) === undefined);
   if (surplus >= 0) problems.push(problem("arity", `${call.inputs.length} inputs, allowed: at most ${list.length}`));
@@ -118,13 +119,21 @@ function checkTypes(list: readonly Parameter[], call: OpCall): Problem[] {
 /** Sizes beyond have no place in any memory. */
 const MAX_SIZE = 2 ** 40;
 
+/** Whether a call has the inputs and attributes of a signature: its attributes with defaults, and everything that is wrong. */
+export function checkCall(
+  row: OpSignature,
+  call: OpCall,
+): { readonly attrs: Attrs; readonly problems: readonly Problem[] } {
+  const list = parametersOf(row);
+  const { attrs, problems } = completeAttrs(row, call.attrs);
+  return { attrs, problems: [...problems, ...checkArity(row, list, call), ...checkTypes(list, call)] };
+}
+
 /** Types of a node's outputs, or everything that is wrong with it. */
 export function inferOp(op: OnnxOp, call: OpCall): InferredCall {
   const row: OnnxOpRow = onnxOps[op];
-  const list = parametersOf(row);
-  const { attrs, problems } = completeAttrs(row, call.attrs);
-  const all = [...problems, ...checkArity(row, list, call), ...checkTypes(list, call)];
-  if (all.length > 0) return { ok: false, problems: all };
+  const { attrs, problems } = checkCall(row, call);
+  if (problems.length > 0) return { ok: false, problems };
   const outputs = row.infer({ ...call, attrs });
   if (isProblem(outputs)) return { ok: false, problems: [outputs] };
   if (outputs.length < call.outputCount) {

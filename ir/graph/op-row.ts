@@ -40,12 +40,15 @@ export interface EvaluateContext {
  * Parameters are written `name: types`. `name?` is optional, `name...` takes the rest (at least one; `name...?` possibly none).
  * Types end in ` single` where the tensor holds exactly one element, and are names of `typeClasses`, element types, or earlier parameters (then: the same type), joined by `|`.
  */
-export interface OnnxOpRow {
+export interface OpSignature {
   readonly summary: string;
   readonly inputs: readonly string[];
   /** Names; `name?` may be omitted, `name...` stands for any number. */
   readonly outputs: readonly string[];
   readonly attrs: Readonly<Record<string, AttrSpec>>;
+}
+
+export interface OnnxOpRow extends OpSignature {
   /** Types of all outputs the node could have, in order; callers take those the node lists. */
   readonly infer: (ctx: InferContext) => Inferred;
   /** As many outputs as `ctx.outputs`. Total: whatever `infer` accepted is computed. */

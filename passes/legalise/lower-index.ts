@@ -4,6 +4,7 @@ import { numberOf, stringOf } from "../../ir/graph/attr.ts";
 import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
 import { numbersOf } from "../../ir/graph/values.ts";
 import { add, eq, lt, max, min, mul, select, sub, unary } from "./arith.ts";
+import { chooseAlong, chooseFromList } from "./choose.ts";
 import { type CoreDraft, constantOf, int, isConstant, isFloat, shapeOf, smallValue, uniform } from "./core-draft.ts";
 import { clamp } from "./functions.ts";
 import { insideFlags, iota } from "./lower-views.ts";
@@ -88,7 +89,9 @@ export function gatherRows(d: CoreDraft, data: TensorId, indices: TensorId, axis
   const shape = [...shapeOf(d, data).slice(0, axis), ...shapeOf(d, indices), ...shapeOf(d, data).slice(axis + 1)];
   const joined = places === undefined || !inRange ? undefined : gatherRuns(d, data, places, axis);
   if (joined !== undefined) return reshape(d, joined, shape);
-  return gather(d, tableOf(d, data), insideAxis(d, indices, size), axis);
+  const inside = insideAxis(d, indices, size);
+  const chosen = shapeOf(d, data).length === 1 ? chooseFromList(d, data, inside) : undefined;
+  return chosen ?? gather(d, tableOf(d, data), inside, axis);
 }
 
 function gatherOf(d: CoreDraft, site: Site): Lowered {
@@ -118,6 +121,9 @@ function gatherElements(d: CoreDraft, site: Site): Lowered {
   const data = site.input(0);
   const shape = shapeOf(d, data);
   const axis = axisOf(numberOf(site.attrs, "axis"), shape.length);
+  const inside = insideAxis(d, site.input(1), shape[axis] ?? 1);
+  const compared = chooseAlong(d, data, inside, axis);
+  if (compared !== undefined) return compared;
   const flat = reshape(d, data, [elementCount(shape)]);
   return gather(d, flat, expand(d, flatPlaces(d, site.input(1), shape, axis), shapeOf(d, site.input(1))), 0);
 }

@@ -1,17 +1,20 @@
 // `lpuc ops`: the operators lpuc knows, and whether each can become instructions or only folds away.
 import { ok, type Result } from "../../ir/diag/diagnostic.ts";
 import { onnxOps } from "../../ir/graph/onnx-ops.ts";
-import type { OnnxOpRow } from "../../ir/graph/op-row.ts";
+import type { OpSignature } from "../../ir/graph/op-row.ts";
 import { lowerings } from "../../passes/legalise/lowerings.ts";
+import { expansions } from "../onnx/expand/table.ts";
 import { columns } from "../report/table.ts";
 import type { Outcome } from "./session.ts";
 
 export function opsCommand(): Result<Outcome> {
-  const rows: Readonly<Record<string, OnnxOpRow>> = onnxOps;
+  const rows: Readonly<Record<string, OpSignature>> = { ...onnxOps, ...expansions };
   const names = Object.keys(rows).sort((a, b) => (a < b ? -1 : 1));
   const operators = names.flatMap((op) => {
     const row = rows[op];
-    return row === undefined ? [] : [{ op, compiles: Object.hasOwn(lowerings, op), summary: row.summary }];
+    return row === undefined
+      ? []
+      : [{ op, compiles: Object.hasOwn(lowerings, op) || Object.hasOwn(expansions, op), summary: row.summary }];
   });
   const table = columns(
     ["operator", "", "meaning"],

@@ -2,12 +2,14 @@
 // needed any more. Everything else about an operator stands in ir/graph.
 
 import { diagnostic } from "../../ir/diag/codes.ts";
+import type { Attrs } from "../../ir/graph/attr.ts";
 import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
 import { isOnnxOp, type OnnxOp, onnxOps } from "../../ir/graph/onnx-ops.ts";
-import { type OnnxOpRow, type Problem, problem } from "../../ir/graph/op-row.ts";
+import { type OpSignature, type Problem, problem } from "../../ir/graph/op-row.ts";
 import { int64s, scalar, valueFromBytes } from "../../ir/graph/values.ts";
 import { constantValue, typeOfTensor } from "../../passes/fold/draft.ts";
 import { convertAttributes, floatAttribute, intAttribute, intsAttribute } from "./canonical-attrs.ts";
+import { expandCall, expansions } from "./expand/table.ts";
 import { codes } from "./import-codes.ts";
 import {
   type Emitted,
@@ -239,7 +241,7 @@ export function tableName(domain: string, opType: string): string {
 
 export function knownOperator(domain: string, opType: string): boolean {
   const name = tableName(domain, opType);
-  return isOnnxOp(name) || rows.has(name);
+  return isOnnxOp(name) || rows.has(name) || Object.hasOwn(expansions, name);
 }
 
 /** The default operator set whose attributes the operator table has, all of them. */
@@ -262,17 +264,25 @@ function reportUnknownAttribute(importer: Importer, call: RawCall, attribute: st
   );
 }
 
-function emitCanonical(importer: Importer, call: RawCall, op: OnnxOp): Emitted {
-  const row: OnnxOpRow = onnxOps[op];
+/** The attributes that a signature has, converted; undefined after reporting what is wrong. */
+function attributesFor(importer: Importer, call: RawCall, row: OpSignature): Attrs | undefined {
   const problems: Problem[] = [];
   const known = new Map([...call.attributes].filter(([name]) => Object.hasOwn(row.attrs, name)));
   const problemsBefore = importer.problems.length;
   for (const name of call.attributes.keys()) if (!known.has(name)) reportUnknownAttribute(importer, call, name);
   const attrs = convertAttributes(row.attrs, known, problems);
   for (const found of problems) reportProblem(importer, call.origin, found);
-  return importer.problems.length > problemsBefore
-    ? undefined
-    : emit(importer, call, op, call.inputs, attrs, call.outputs);
+  return importer.problems.length > problemsBefore ? undefined : attrs;
+}
+
+function emitCanonical(importer: Importer, call: RawCall, op: OnnxOp): Emitted {
+  const attrs = attributesFor(importer, call, onnxOps[op]);
+  return attrs === undefined ? undefined : emit(importer, call, op, call.inputs, attrs, call.outputs);
+}
+
+function emitExpanded(importer: Importer, call: RawCall, name: string, row: OpSignature): Emitted {
+  const attrs = attributesFor(importer, call, row);
+  return attrs === undefined ? undefined : expandCall(importer, call, name, attrs);
 }
 
 /** Adds the canonical nodes of a call and gives its results; undefined after reporting what is wrong. */
@@ -287,6 +297,8 @@ export function canonicalise(importer: Importer, call: RawCall): Emitted {
   }
   const name = tableName(current.domain, current.opType);
   if (isOnnxOp(name)) return emitCanonical(importer, current, name);
+  const expansion = Object.hasOwn(expansions, name) ? expansions[name] : undefined;
+  if (expansion !== undefined) return emitExpanded(importer, current, name, expansion);
   reportProblem(importer, call.origin, problem("unsupported", `${name} is not an operator of lpuc`));
   return undefined;
 }

@@ -7,6 +7,7 @@ import { onnxOps } from "../../ir/graph/onnx-ops.ts";
 import { scalar, valueFromNumbers } from "../../ir/graph/values.ts";
 import { addStoredConstant } from "../../passes/fold/draft.ts";
 import { canonicalise, knownOperator, tableName } from "./canonical.ts";
+import { expansions } from "./expand/table.ts";
 import { codes } from "./import-codes.ts";
 import { isControlFlow, runControlFlow } from "./import-control.ts";
 import {
@@ -183,7 +184,9 @@ function opsetOf(importer: Importer, scope: Scope, node: NodeProto, origin: Node
 
 function reportUnknown(importer: Importer, domain: string, origin: NodeOrigin): void {
   const name = tableName(domain, origin.opType);
-  const help = isControlFlow(domain, origin.opType) ? undefined : didYouMean(name, Object.keys(onnxOps));
+  const help = isControlFlow(domain, origin.opType)
+    ? undefined
+    : didYouMean(name, [...Object.keys(onnxOps), ...Object.keys(expansions)]);
   reportAt(importer, codes.unknownOperator, origin, `operator ${name} is not supported`, help);
 }
 
