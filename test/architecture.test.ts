@@ -106,8 +106,13 @@ const allowed: Readonly<Record<string, Row>> = {
   "src/formats": {
     why: "interchange formats of tensors and of the passes alone",
     imports: [...irParts, "passes/alloc", "passes/partition", "passes/route", "backends/interp"],
+    packages: ["node:zlib"],
   },
-  "src/report": { why: "figures and texts from programs", imports: [...irParts, ...backendParts] },
+  "src/report": {
+    why: "figures, texts and traces from programs",
+    imports: [...irParts, ...backendParts],
+    packages: ["protobufjs"],
+  },
   "src/pipeline": { why: "pipelines as text", imports: ["ir/diag", "passes/compile"] },
   "src/dump": {
     why: "what each pass made, as text",

@@ -25,7 +25,7 @@ function keywordProblems(
   switch (keyword) {
     case "type":
       return is(
-        wanted === typeOf(value) || (wanted === "number" && typeOf(value) === "integer"),
+        [wanted].flat().some((one) => one === typeOf(value) || (one === "number" && typeOf(value) === "integer")),
         `is ${typeOf(value)}, not ${wanted}`,
       );
     case "const":

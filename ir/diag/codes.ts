@@ -153,7 +153,7 @@ export const diagnosticCodes = {
   LPU1040: {
     title: "tensor file cannot be understood",
     explain:
-      "The file given for an input, or a recorded output, is not a NumPy .npy file or an ONNX TensorProto (.pb) that lpuc can read. The message says what is wrong in it.",
+      "The file given for an input, or a recorded output, is not a NumPy .npy or .npz file or an ONNX TensorProto (.pb) that lpuc can read. The message says what is wrong in it.",
     exit: 1,
   },
   LPU1041: {

@@ -96,7 +96,8 @@ export const optionRows = {
   },
   input: {
     flags: "-i, --input <name=value>",
-    summary: "an input: name=@file.npy, name=@file.pb, or name=1x128xi64=0 (one number, or all of them with commas)",
+    summary:
+      "an input: name=@file.npy, name=@file.npz (its array of that name, or its only one), name=@file.pb, or name=1x128xi64=0 (one number, or all of them with commas)",
     isRepeatable: true,
   },
   dataSet: { flags: "--data-set <dir>", summary: "inputs from a folder with input_0.pb, input_1.pb, ..." },
@@ -150,12 +151,13 @@ export const optionRows = {
   cycles: { flags: "--cycles <a:b>", summary: "only bursts that issue in cycles a to b - 1" },
   format: {
     flags: "--format <format>",
-    summary: "form of the schedule (default text)",
+    summary:
+      "form of the schedule: for people, for programs, for trace viewers, or as a page for a browser (default text)",
     values: ["text", "json", "csv", "perfetto", "chrome", "html"],
-    refused: { allBut: ["text", "json", "csv"], why: "traces and pages are not written" },
   },
   seed: { flags: "--seed <n>", summary: "chooses the random numbers of the data-flow proof (default 0)" },
   listed: { flags: "--list <n>", summary: "violations listed for each invariant (default 20); all are counted" },
+  listedChanges: { flags: "--list <n>", summary: "kernels and queues listed (default 10)" },
   // The passes alone.
   partitionChips: {
     flags: "--chips <n>",

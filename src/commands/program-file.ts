@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { basename } from "node:path";
 import { decodeProgram } from "../../backends/encode/decode.ts";
 import { encodeProgram } from "../../backends/encode/encode.ts";
-import type { Result } from "../../ir/diag/diagnostic.ts";
+import { ok, type Result } from "../../ir/diag/diagnostic.ts";
 import type { Program } from "../../ir/machine/program.ts";
 import { openByteSource, writeFileAtomic } from "../io.ts";
 
@@ -16,6 +16,19 @@ export function openProgram(path: string): Result<Program> {
   source.value.close();
   const location = { kind: "file", path } as const;
   return { ok: false, diagnostics: program.diagnostics.map((item) => ({ location, ...item })) };
+}
+
+/** Bytes of a file that are held at once while it is hashed. */
+const HASHED_BYTES = 1 << 24;
+
+export function fileSha256(path: string): Result<string> {
+  const source = openByteSource(path);
+  if (!source.ok) return source;
+  const { byteLength, read, close } = source.value;
+  const hash = createHash("sha256");
+  for (let at = 0; at < byteLength; at += HASHED_BYTES) hash.update(read(at, HASHED_BYTES));
+  close();
+  return ok(hash.digest("hex"));
 }
 
 export interface WrittenProgram {

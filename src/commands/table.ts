@@ -4,7 +4,9 @@ import { asmCommand, disasmCommand } from "./assembler.ts";
 import { bisectCommand } from "./bisect.ts";
 import { checkCommand } from "./check.ts";
 import { compileCommand } from "./compile.ts";
+import { completionCommand } from "./completion.ts";
 import { conformanceCommand } from "./conformance.ts";
+import { diffCommand } from "./diff.ts";
 import { explainCommand } from "./explain.ts";
 import { inspectCommand } from "./inspect.ts";
 import { opsCommand } from "./ops.ts";
@@ -90,6 +92,13 @@ export const commandRows: readonly CommandRow[] = [
     run: scheduleCommand,
   },
   {
+    name: "diff",
+    operands: "<before.lpu> <after.lpu>",
+    summary: "show what changed from one build of a program to another",
+    options: ["listedChanges"],
+    run: diffCommand,
+  },
+  {
     name: "conformance",
     operands: "<dir...>",
     summary: "run folders of the ONNX backend tests: compile, verify, execute, compare",
@@ -132,7 +141,14 @@ export const commandRows: readonly CommandRow[] = [
     options: [],
     run: explainCommand,
   },
+  {
+    name: "completion",
+    operands: "<bash|zsh|fish>",
+    summary: "print what a shell needs to complete command lines",
+    options: [],
+    run: (session) => completionCommand(session, commandRows),
+  },
 ];
 
 /** In the interface, but not implemented in this version. */
-export const laterCommands: readonly string[] = ["generate", "diff", "compare", "explore"];
+export const laterCommands: readonly string[] = ["generate", "compare", "explore"];

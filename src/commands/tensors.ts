@@ -1,4 +1,4 @@
-// Tensors on the command line and in files: `name=@file.npy`, `name=@file.pb`, `name=1x128xi64=0`, data set folders, output files.
+// Tensors on the command line and in files: `name=@file.npy`, `name=@file.npz`, `name=@file.pb`, `name=1x128xi64=0`, data set folders, output files.
 import { join } from "node:path";
 import type { HostTensor } from "../../backends/interp/host.ts";
 import { diagnostic } from "../../ir/diag/codes.ts";
@@ -8,6 +8,7 @@ import { type DType, dtypes } from "../../ir/dtype.ts";
 import { elementCount } from "../../ir/graph/graph.ts";
 import { bytesOf, is64Bit, valueFromBigints, valueFromNumbers } from "../../ir/graph/values.ts";
 import { readNpy, writeNpy } from "../formats/npy.ts";
+import { readNpz } from "../formats/npz.ts";
 import { isDirectory, listDirectory, readFileBytes, writeFileAtomic } from "../io.ts";
 import { type NamedTensor, readTensorProto, writeTensorProto } from "../onnx/tensor-file.ts";
 import { parseDims } from "./model-options.ts";
@@ -33,25 +34,22 @@ function dtypeNamed(name: string): DType | undefined {
   return Object.hasOwn(dtypes, long) ? (long as DType) : undefined;
 }
 
-/** A tensor file by its ending. */
-export function readTensorAt(path: string): Result<NamedTensor> {
+/** A tensor file by its ending; of an archive the array `name`. */
+export function readTensorAt(path: string, name = ""): Result<NamedTensor> {
   const location = { kind: "file", path } as const;
-  if (path.endsWith(".npz")) {
-    const help = "unpack it: an .npz file is a zip of .npy files";
-    return fail(diagnostic("LPU0003", ".npz files are not read in this version", { location, help }));
-  }
   const bytes = readFileBytes(path);
   if (!bytes.ok) return bytes;
   if (path.endsWith(".pb")) return readTensorProto(bytes.value, path);
-  if (!path.endsWith(".npy")) {
-    return fail(diagnostic("LPU1040", "a tensor file ends in .npy or .pb", { location }));
+  const isArchive = path.endsWith(".npz");
+  if (!isArchive && !path.endsWith(".npy")) {
+    return fail(diagnostic("LPU1040", "a tensor file ends in .npy, .npz or .pb", { location }));
   }
-  const array = readNpy(bytes.value);
+  const array = isArchive ? readNpz(bytes.value, name) : readNpy(bytes.value);
   if (!array.ok) return fail(diagnostic("LPU1040", array.message, { location }));
   return ok({ name: "", tensor: array.value });
 }
 
-const inputForm = "NAME=@FILE.npy, NAME=@FILE.pb or NAME=1x128xi64=0";
+const inputForm = "NAME=@FILE.npy, NAME=@FILE.npz, NAME=@FILE.pb or NAME=1x128xi64=0";
 
 /** `1x128xi64=0`: one number for all elements, or as many as there are. */
 function writtenTensor(text: string): HostTensor | string {
@@ -96,7 +94,7 @@ export function inputOptions(texts: readonly string[]): Result<ReadonlyMap<strin
     }
     if (inputs.has(name)) problems.push(diagnostic("LPU0004", `--input: '${name}' is given twice`));
     if (value.startsWith("@")) {
-      const tensor = readTensorAt(value.slice(1));
+      const tensor = readTensorAt(value.slice(1), name);
       if (tensor.ok) inputs.set(name, tensor.value.tensor);
       else problems.push(...tensor.diagnostics);
       continue;
