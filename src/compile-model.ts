@@ -3,6 +3,7 @@ import { textBytesOf } from "../backends/encode/queues.ts";
 import type { Result } from "../ir/diag/diagnostic.ts";
 import type { FusionSet } from "../ir/graph/fusions.ts";
 import type { Graph } from "../ir/graph/graph.ts";
+import type { ModelPrecision } from "../ir/graph/precision.ts";
 import type { TensorValue } from "../ir/graph/values.ts";
 import type { Target, TopologySpec } from "../ir/target/target.ts";
 import { halfTablesOf } from "../passes/assemble/half-tables.ts";
@@ -20,7 +21,7 @@ import type { OtherDemand } from "../passes/compile/does-not-fit.ts";
 import type { PassName } from "../passes/compile/pass-names.ts";
 import type { PlacementRequest } from "../passes/compile/placement.ts";
 import { legalise } from "../passes/legalise/legalise.ts";
-import { type ModelPrecision, quantiseWeights } from "../passes/legalise/quantise-weights.ts";
+import { quantiseWeights } from "../passes/legalise/quantise-weights.ts";
 import { type ByteSource, openByteSource } from "./io.ts";
 import { openExternalFolder } from "./onnx/external.ts";
 import {

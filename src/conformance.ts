@@ -6,12 +6,12 @@ import type { HostTensor } from "../backends/interp/host.ts";
 import { interpret } from "../backends/interp/interpret.ts";
 import type { Diagnostic } from "../ir/diag/diagnostic.ts";
 import type { FusionSet } from "../ir/graph/fusions.ts";
+import type { ModelPrecision } from "../ir/graph/precision.ts";
 import { bytesOf, type TensorValue, valueFromBytes } from "../ir/graph/values.ts";
 import type { Program } from "../ir/machine/program.ts";
 import type { Target, TopologySpec } from "../ir/target/target.ts";
 import { compileGraph, type TensorParallel } from "../passes/compile/compile.ts";
 import { legalise } from "../passes/legalise/legalise.ts";
-import type { ModelPrecision } from "../passes/legalise/quantise-weights.ts";
 import {
   bindInputs,
   type CaseTensor,

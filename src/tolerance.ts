@@ -2,8 +2,8 @@
 
 import { type DType, dtypes } from "../ir/dtype.ts";
 import type { Graph, TensorId } from "../ir/graph/graph.ts";
+import type { ModelPrecision } from "../ir/graph/precision.ts";
 import { bigintsOf, is64Bit, numbersOf, type TensorValue } from "../ir/graph/values.ts";
-import type { ModelPrecision } from "../passes/legalise/quantise-weights.ts";
 
 /** Floats: |found - expected| <= absolute + relative |expected| + ofScale max |expected|. All else within `steps`, exactly if there are none. */
 export interface Tolerance {

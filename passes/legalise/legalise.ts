@@ -5,13 +5,14 @@ import type { FusionSet } from "../../ir/graph/fusions.ts";
 import { type Graph, type GraphNode, type GraphTensor, nodeId, type TensorId } from "../../ir/graph/graph.ts";
 import { completeAttrs } from "../../ir/graph/infer.ts";
 import { isOnnxOp, type OnnxOp, onnxOps } from "../../ir/graph/onnx-ops.ts";
+import type { ModelPrecision } from "../../ir/graph/precision.ts";
 import { type TensorValue, valueFromBytes } from "../../ir/graph/values.ts";
 import { canonicalOrder } from "../fold/order.ts";
 import { addInput, type CoreDraft, createCoreDraft } from "./core-draft.ts";
 import { carryForm } from "./lower-qdq.ts";
 import { lowerings } from "./lowerings.ts";
 import { asBytes, byteConstant, wideElement, wordConstant, wordTypeOf } from "./operands.ts";
-import { isQuantising, type ModelPrecision, productPrecision, quantiseWeights } from "./quantise-weights.ts";
+import { isQuantising, productPrecision, quantiseWeights } from "./quantise-weights.ts";
 import { isRefusal, type Lowered, type Site } from "./site.ts";
 
 export interface LegaliseOptions {

@@ -17,13 +17,10 @@ import {
 import { completeAttrs } from "../../ir/graph/infer.ts";
 import type { OnnxOp } from "../../ir/graph/onnx-ops.ts";
 import { onnxOps } from "../../ir/graph/onnx-ops.ts";
+import type { ModelPrecision } from "../../ir/graph/precision.ts";
 import { bytesOf, numbersOf, valueFromBytes, valueFromNumbers } from "../../ir/graph/values.ts";
 import { roundHalfEven } from "../../ir/numeric/bits.ts";
 import type { Precision } from "./core-draft.ts";
-
-/** What `--precision` says. */
-export const modelPrecisions = ["fp16", "fp32", "int8", "w8a16"] as const;
-export type ModelPrecision = (typeof modelPrecisions)[number];
 
 /** Type of the products of floats that are left. */
 export const productPrecision = (precision: ModelPrecision): Precision => (precision === "fp32" ? "fp32" : "fp16");

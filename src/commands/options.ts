@@ -1,7 +1,7 @@
 // Every option of every command as one row. Help, parsing, did-you-mean and the refusal of what is not implemented derive from the rows.
 
 import { fusionNames, fusions } from "../../ir/graph/fusions.ts";
-import { modelPrecisions } from "../../passes/legalise/quantise-weights.ts";
+import { modelPrecisions } from "../../ir/graph/precision.ts";
 
 export interface OptionRow {
   /** As commander reads it: short and long name, value. */

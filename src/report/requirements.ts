@@ -2,9 +2,9 @@
 
 import { byteLengthOf } from "../../ir/dtype.ts";
 import { elementCount, type Graph, type GraphTensor } from "../../ir/graph/graph.ts";
+import type { ModelPrecision } from "../../ir/graph/precision.ts";
 import { sliceCount, wordsPerSlice } from "../../ir/target/geometry.ts";
 import type { Target } from "../../ir/target/target.ts";
-import type { ModelPrecision } from "../../passes/legalise/quantise-weights.ts";
 
 export interface OperatorCount {
   readonly op: string;
