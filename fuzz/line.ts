@@ -11,7 +11,7 @@ import { FuzzFailure, type Suite, type Verdict } from "./suite.ts";
 /** Smaller cases that are tried in the search for the smallest. */
 const mostShrinks = 1500;
 
-const cases = fc.tuple(graphCases({ steps: 8, layers: 3, elements: 2048 }), systems({ chips: 6 }));
+const lineCases = fc.tuple(graphCases({ steps: 8, layers: 3, elements: 2048 }), systems({ chips: 6 }));
 
 function witnessesOf(drawn: GraphCase, system: LineSystem): readonly Witness[] | undefined {
   try {
@@ -34,7 +34,8 @@ function reproducer({ graph, inputs }: GraphCase, system: LineSystem, witnesses:
   return `${lines.join("\n")}\n`;
 }
 
-function runCase(seed: number): Verdict {
+/** Draws a case and takes it down the line; of what fails, the smallest case is written to a file named after `suite`. */
+export function tryCase(suite: string, cases: fc.Arbitrary<[GraphCase, LineSystem]>, seed: number): Verdict {
   const [[drawn, system] = []] = fc.sample(cases, { seed, numRuns: 1 });
   if (drawn === undefined || system === undefined) throw new RangeError("nothing was drawn");
   const witnesses = witnessesOf(drawn, system);
@@ -47,7 +48,7 @@ function runCase(seed: number): Verdict {
   let left = mostShrinks;
   const property = fc.property(cases, ([graph, on]) => left-- <= 0 || !isWrong(graph, on));
   const shrunk = fc.check(property, { seed, numRuns: 1 }).counterexample?.[0] ?? ([drawn, system] as const);
-  const file = join("fuzz", "found", `line-${seed}.txt`);
+  const file = join("fuzz", "found", `${suite}-${seed}.txt`);
   const text = reproducer(shrunk[0], shrunk[1], witnessesOf(shrunk[0], shrunk[1]) ?? witnesses);
   writeFileAtomic(file, [new TextEncoder().encode(text)]);
   throw new FuzzFailure(`${first.invariant}: ${first.message}; the smallest case is in ${file}`);
@@ -58,6 +59,6 @@ export const lineSuites: readonly Suite[] = [
     name: "line",
     title: "random graphs on random machines: compiled, verified, executed, compared",
     testInputs: 10,
-    prepare: () => ({ run: (random: Random) => runCase(random.below(2 ** 31)) }),
+    prepare: () => ({ run: (random: Random) => tryCase("line", lineCases, random.below(2 ** 31)) }),
   },
 ];

@@ -169,6 +169,50 @@ const rows: readonly Row[] = [
     inputs: { x: [1, -2, 3, 100] },
   },
   {
+    name: "a result in more places than there are large ALUs",
+    graph: `input %0 "x" : float32[8x1] as "x" float32
+  const %1 "c" : float32[8x1] = dense<[-1, -3, -3, 3, 3, 0, -1, 1]>
+  const %2 "k" : float32[1x1] = dense<[-4]>
+  const %3 "l" : float32[1x1] = dense<[4]>
+  %4 "a" : float32[8x1] = min(%0, %1) from ["a" "min" #0]
+  %5 "b" : float32[1x8] = transpose(%4) {perm = [1, 0]} from ["b" "transpose" #1]
+  %6 "d" : float32[8x8] = matmul(%4, %5) {precision = "fp16"} from ["d" "matmul" #2]
+  %7 "e" : float32[8x1] = add(%4, %4) from ["e" "add" #3]
+  %8 "f" : float32[8x1] = max(%7, %2) from ["f" "max" #4]
+  %9 "g" : float32[8x1] = min(%8, %3) from ["g" "min" #5]
+  output %6 as "y" float32
+  output %9 as "z" float32`,
+    target: (preset) => ({ ...preset, vxm: { ...preset.vxm, alus: 6, largeAlus: [1, 3, 5] } }),
+    inputs: { x: [0, -3, 3, -3, 4, 3, 3, 0] },
+  },
+  {
+    name: "pieces that stay in their lanes beside one that is permuted slowly",
+    graph: `input %0 "x" : float32[17x5] as "x" float32
+  %1 "a" : float32[85] = reshape(%0) from ["a" "reshape" #0]
+  %2 "b" : float32[17x5] = add(%0, %0) from ["b" "add" #1]
+  output %1 as "y" float32
+  output %2 as "z" float32`,
+    target: (preset) => ({ ...preset, sxm: { ...preset.sxm, latency: { permute: 10_000 } } }),
+    inputs: { x: Array.from({ length: 85 }, (_, i) => i - 40) },
+  },
+  {
+    name: "transpositions in a machine with one accumulator entry a plane",
+    graph: `input %0 "x" : float32[5x7] as "x" float32
+  %1 "a" : float32[7x5] = transpose(%0) {perm = [1, 0]} from ["a" "transpose" #0]
+  output %1 as "y" float32`,
+    target: (preset) => ({ ...preset, mxm: { ...preset.mxm, accumulators: 1 } }),
+    inputs: { x: Array.from({ length: 35 }, (_, i) => i) },
+  },
+  {
+    name: "weights that are loaded on an odd number of streams",
+    graph: `input %0 "x" : float32[2x40] as "x" float32
+  const %1 "w" : float32[40x4] = dense<"${"0000803f".repeat(160)}">
+  %2 "a" : float32[2x4] = matmul(%0, %1) {precision = "fp16"} from ["a" "matmul" #0]
+  output %2 as "y" float32`,
+    target: (preset) => ({ ...preset, mxm: { ...preset.mxm, loadStreamsPerPlane: 5 } }),
+    inputs: { x: Array.from({ length: 80 }, (_, i) => (i % 9) - 4) },
+  },
+  {
     // The low byte of a widened byte is the byte.
     name: "bytes that were transposed are multiplied",
     graph: `input %0 "x" : float32[8x1] as "x" float32

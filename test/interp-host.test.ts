@@ -263,3 +263,15 @@ describe("binding", () => {
     expect(constant(base, "int32")).toBe("binding: host 0");
   });
 });
+
+it("a machine that no computer can hold is refused", () => {
+  const large = { ...machine, streamsPerDirection: 1024, lanes: 32_764, superlaneLanes: 4 };
+  const many = { ...machine, mxm: { ...machine.mxm, planes: 64, accumulators: 2 ** 20 } };
+  for (const one of [large, many]) {
+    const result = interpret(
+      program({ target: one, chips: [{ code: [] }], bindings: [], latencyCycles: 0 }),
+      new Map(),
+    );
+    expect(faultOf(result)).toBe("form: host 0");
+  }
+});

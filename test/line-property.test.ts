@@ -46,15 +46,20 @@ test("a target beyond the compiler is refused with all that it lacks", () => {
   const { int8: _int8, ...modes } = small.mxm.modes;
   const target: Target = {
     ...small,
-    vxm: { ...small.vxm, chainDepth: 1 },
+    streamsPerDirection: 8,
+    vxm: { ...small.vxm, chainDepth: 1, operandHistory: 7 },
     sxm: { ...small.sxm, unitsPerHemisphere: 1 },
-    mxm: { ...small.mxm, modes },
+    mxm: { ...small.mxm, modes, loadStreamsPerPlane: 2 },
   };
   const [drawn] = fc.sample(graphCases(), { seed: 1, numRuns: 1 });
   const result = drawn && compileCore(drawn.graph, { target, chips: 1, spec: target.topology });
   const refused = result?.kind === "refused" ? result.diagnostics : [];
   expect(refused.map(({ code, message }) => `${code} ${message}`)).toEqual([
+    "LPU3007 streamsPerDirection is 8: 12 are needed",
+    "LPU3007 mxm.loadStreamsPerPlane is 2: a row of 4-byte weights comes on 4 streams",
     "LPU3007 vxm.chainDepth is 1: chains of 3 are needed",
+    "LPU3007 vxm.operandHistory is 7: an operand waits for a result of up to 8 cycles",
+    "LPU3007 vxm.operandHistory is 7: the last of four pieces of a vector waits for two operations of 4 cycles",
     "LPU3007 sxm.unitsPerHemisphere is 1: two are needed",
     "LPU3007 mxm.modes has no int8",
   ]);

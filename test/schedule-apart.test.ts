@@ -17,7 +17,7 @@ interface Pinned {
   readonly location: Location;
 }
 
-function schedule(borders: readonly Pinned[], kernels: readonly Kernel[]): BlockSchedule {
+function trySchedule(borders: readonly Pinned[], kernels: readonly Kernel[]): ReturnType<typeof scheduleBlock> {
   const storages = borders.map(
     ({ kind, type }, id): Storage => ({
       id: id as StorageId,
@@ -33,6 +33,12 @@ function schedule(borders: readonly Pinned[], kernels: readonly Kernel[]): Block
   const program: KernelProgram = { storages, kernels };
   if (target === undefined) throw new Error("the default target exists");
   return scheduleBlock(target, program, pinned, { weights: "apart", effort: 0 });
+}
+
+function schedule(borders: readonly Pinned[], kernels: readonly Kernel[]): BlockSchedule {
+  const found = trySchedule(borders, kernels);
+  if (!found.ok) throw new Error(found.diagnostics.map(({ message }) => message).join("\n"));
+  return found.value;
 }
 
 const all = (id: number): Access => ({
@@ -180,4 +186,24 @@ describe("a pass whose reads and writes are pinned to the same slices", () => {
     expect(conflicts(made)).toEqual([]);
     expect(written(made, 3)).toBe(vectors);
   });
+});
+
+it("says which kernel has no place where the units do not suffice", () => {
+  const op = { op: "max", args: [source(0), source(0)], reset: 0 } as const;
+  const wanted = (ops: number): Kernel =>
+    vxm({
+      count: vectors,
+      sources: [all(0)],
+      ops: Array.from({ length: ops }, () => op),
+      sinks: [{ op: ops - 1, access: all(1), every: 1 }],
+    });
+  const borders: readonly Pinned[] = [
+    { kind: "in", location: at(0, 0) },
+    { kind: "out", location: at(1, 0) },
+  ];
+  expect(trySchedule(borders, [wanted(8)]).ok).toBe(true);
+  const stuck = trySchedule(borders, [wanted(1), wanted(9)]);
+  expect(stuck.ok ? [] : stuck.diagnostics.map(({ code, message }) => `${code} ${message}`)).toEqual([
+    "LPU3007 target lpu-nvlink: no schedule is found for the kernel 'test': it wants more streams, ALUs or columns of memory at a time than a chip has, or in other places",
+  ]);
 });

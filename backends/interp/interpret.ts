@@ -60,7 +60,7 @@ export function interpret(
   options: InterpretOptions = {},
 ): InterpretResult {
   const machine = makeMachine(program);
-  loadImages(machine);
+  if (machine.fault === undefined) loadImages(machine);
   if (machine.fault === undefined) bindInputs(machine, inputs);
   const counts = program.chips.map(zeroCounts);
   if (machine.fault === undefined) run(machine, collectQueues(machine), [], counts, options);

@@ -21,11 +21,35 @@ function diagonalSpan(target: Target): number {
   return 2 * columnCount(target) + latency + vxm.operandHistory + 2;
 }
 
+/** Bytes that a chip and a system may take: a hostile target asks for more than any computer has. */
+const mostBytes = { chip: 2 ** 30, system: 2 ** 33 } as const;
+
+/** Bytes of the registers of one chip, and what of it are the stream registers. */
+function registerBytes(target: Target): { readonly streams: number; readonly all: number } {
+  const { lanes, streamsPerDirection, mxm, vxm } = target;
+  const streams = 2 * streamsPerDirection * 2 * diagonalSpan(target) * lanes;
+  const tiles = Object.values(mxm.modes).map(({ tileK, tileN }) => 9 * tileK * tileN);
+  const sums = 4 * lanes * (mxm.accumulators + mxm.latency.abc + 2);
+  const slowest = Math.max(vxm.latency.simple, vxm.latency.multiply, vxm.latency.large);
+  const results = 8 * lanes * vxm.alus * (vxm.operandHistory + slowest + 1);
+  return { streams, all: streams + mxm.planes * (Math.max(0, ...tiles) + sums) + results };
+}
+
+/** Why the machine cannot be made, undefined if it can. */
+function sizeProblem({ target, chips }: Program): string | undefined {
+  const { streams, all } = registerBytes(target);
+  if (streams <= mostBytes.chip && all * chips.length <= mostBytes.system) return undefined;
+  return `the registers of ${chips.length} chips of target ${target.name} are ${all} bytes each: more than the interpreter makes`;
+}
+
+/** With a fault from the start where the machine is too large to be made; then it has no chips. */
 export function makeMachine(program: Program): Machine {
   const { target } = program;
   invariant(target.lanes % 4 === 0, "the interpreter moves four lanes at a time");
   const span = diagonalSpan(target);
-  const chips = program.chips.map((chip, index): Chip => {
+  const problem = sizeProblem(program);
+  const made = problem === undefined ? program.chips : [];
+  const chips = made.map((chip, index): Chip => {
     return {
       index,
       streams: makeStreams(target.streamsPerDirection, target.lanes, span),
@@ -55,7 +79,18 @@ export function makeMachine(program: Program): Machine {
     operands: makeOperandBuffers(target.lanes),
     cycle: 0,
     queue: undefined,
-    fault: undefined,
+    fault:
+      problem === undefined
+        ? undefined
+        : {
+            kind: "form",
+            chip: 0,
+            unit: "host",
+            cycle: 0,
+            instruction: undefined,
+            symbol: undefined,
+            message: problem,
+          },
     lastWritten: -1,
     macs: 0,
   };

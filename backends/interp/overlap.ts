@@ -74,7 +74,7 @@ export function interpretOverlapped(
     }),
   );
   const machine = makeMachine({ ...program, chips });
-  loadImages(machine);
+  if (machine.fault === undefined) loadImages(machine);
   const outputs = inputs.map(() => new Map<string, HostTensor>());
   const events = hostEvents(machine, inputs, outputs);
   if (machine.fault === undefined) run(machine, collectQueues(machine), events, program.chips.map(zeroCounts), {});

@@ -295,7 +295,7 @@ export const diagnosticCodes = {
   LPU3007: {
     title: "target beyond this compiler",
     explain:
-      "The target is consistent, but this compiler's schedules need more of it than it has, such as longer chains of vector operations. The message names the field and what is needed.",
+      "The target is consistent, but this compiler's schedules need more of it than it has, such as longer chains of vector operations. The message names the field and what is needed, or the kernel for which no schedule is found.",
     exit: 3,
   },
   LPU3010: {

@@ -23,7 +23,8 @@ import type { MxmMode, Target } from "./target.ts";
 
 export const topologyKinds = ["chain", "ring", "all-to-all", "dragonfly", "switch", "torus2d", "edges"] as const;
 
-const cycles = whole(0, 1_000_000);
+/** More than any unit takes: what is on its way is kept in rings of so many. */
+const cycles = whole(0, 10_000);
 const mode = object(
   {
     tileK: whole(1, 65_536),
@@ -80,7 +81,7 @@ const targetShape = object(
         bytesPerSecond: real(1, 1e15),
         framedBytesPerVector: whole(1, 1_048_576),
         latency: whole(1, 1_000_000),
-        switchLatency: cycles,
+        switchLatency: whole(0, 1_000_000),
       },
       {},
     ),

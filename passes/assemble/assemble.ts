@@ -367,6 +367,13 @@ function placeText(
     const over = use.words - room;
     if (over > 0 && (worst === undefined || over > worst.over)) worst = { over, use };
   }
+  if (worst === undefined && words > target.mem.wordsPerBank)
+    problems.push(
+      diagnostic(
+        "LPU4001",
+        `chip ${chip}: program text takes ${words} words of every slice, a bank has ${target.mem.wordsPerBank}`,
+      ),
+    );
   if (worst !== undefined) {
     const { names, bank, words: need, persistentWords } = worst.use;
     const text = bank === target.mem.banks - 1 ? words : 0;

@@ -125,9 +125,13 @@ function followKernel(chain: Chain, kernel: Kernel): void {
     case "permute":
       for (const { pieces, out } of kernel.jobs)
         for (let i = 0; i < out.vectors.length; i++) {
-          const ready = pieces.map(({ access }) => timeOf(chain, access.storage, access.vectors[i] ?? 0));
-          const through = read + steps.memToSxm + target.sxm.latency.permute + steps.memToSxm + write;
-          settle(chain, out, i, Math.max(0, ...ready) + through);
+          // What stays in its lanes does not go through an SXM.
+          const through = steps.memToSxm + target.sxm.latency.permute + steps.memToSxm;
+          const ready = pieces.map(
+            ({ access, map }) =>
+              timeOf(chain, access.storage, access.vectors[i] ?? 0) + (map === null ? 2 * steps.memToVxm : through),
+          );
+          settle(chain, out, i, Math.max(0, ...ready) + read + write);
         }
       return;
     case "gather":

@@ -1,4 +1,5 @@
 // Compiling each distinct block once: lowering, border locations, schedule. Blocks of one class share everything but addresses and tensors.
+import { ok, type Result } from "../../ir/diag/diagnostic.ts";
 import type { FusionSet } from "../../ir/graph/fusions.ts";
 import type { Graph, TensorId } from "../../ir/graph/graph.ts";
 import { columnCount, type Hemisphere } from "../../ir/target/geometry.ts";
@@ -168,15 +169,22 @@ export function lowerBlocks(
 }
 
 /** Schedules every class. Classes of the same kernels differ at their borders only: the setting that was best for the first is taken for all. */
-export function scheduleBlocks(blocks: LoweredBlocks, target: Target, options: ScheduleOptions): CompiledBlocks {
+export function scheduleBlocks(
+  blocks: LoweredBlocks,
+  target: Target,
+  options: ScheduleOptions,
+): Result<CompiledBlocks> {
   const hints = new Map<string, number>();
-  const classes = blocks.classes.map(({ first, lowered, pinned }, index): BlockClass => {
+  const classes: BlockClass[] = [];
+  for (const [index, { first, lowered, pinned }] of blocks.classes.entries()) {
     const form = lowered.kernels.map(({ kind, name }) => `${kind} ${name}`).join();
     const hint = hints.get(form);
-    const schedule = scheduleBlock(target, lowered, pinned, hint === undefined ? options : { ...options, hint });
+    const found = scheduleBlock(target, lowered, pinned, hint === undefined ? options : { ...options, hint });
+    if (!found.ok) return found;
+    const schedule = found.value;
     if (hint === undefined) hints.set(form, schedule.tuning);
     const cycles = schedule.state.end + columnCount(target) + target.mem.latency.write;
-    return { index, first, lowered, schedule, cycles };
-  });
-  return { classes, classOf: blocks.classOf };
+    classes.push({ index, first, lowered, schedule, cycles });
+  }
+  return ok({ classes, classOf: blocks.classOf });
 }

@@ -60,8 +60,8 @@ export function compileEach<T>(
   const work: Work = { model: graph, sharded, target, options, ...cut.value };
   options.onStage?.("lower");
   const lowered = lowerBlocks(sharded, work.chain, target, halfTables, options.without);
-  const scheduled = new Map<WeightColumns, CompiledBlocks>();
-  const blocksWith = (weights: WeightColumns): CompiledBlocks => {
+  const scheduled = new Map<WeightColumns, Result<CompiledBlocks>>();
+  const blocksWith = (weights: WeightColumns): Result<CompiledBlocks> => {
     const known = scheduled.get(weights);
     if (known === undefined) options.onStage?.("schedule");
     const blocks = known ?? scheduleBlocks(lowered, target, { weights, effort: options.effort ?? 1 });

@@ -181,15 +181,14 @@ function compileShared(
   options.onStage?.("lower");
   const lowered = lowerBlocks(sharded, chain, target, halfTables, options.without);
   if (!goesOn({ pass: "lower", blocks: lowered })) return stopped;
-  const scheduled = new Map<WeightColumns, CompiledBlocks>();
-  /** Undefined where the observer ends the compilation. */
-  const blocksWith = (columns: WeightColumns): CompiledBlocks | undefined => {
+  const scheduled = new Map<WeightColumns, Result<CompiledBlocks>>();
+  const blocksWith = (columns: WeightColumns): Result<CompiledBlocks> => {
     const known = scheduled.get(columns);
     if (known !== undefined) return known;
     options.onStage?.("schedule");
     const blocks = scheduleBlocks(lowered, target, { weights: columns, effort: options.effort ?? 1 });
     scheduled.set(columns, blocks);
-    return goesOn({ pass: "schedule", blocks, weights: columns }) ? blocks : undefined;
+    return !blocks.ok || goesOn({ pass: "schedule", blocks: blocks.value, weights: columns }) ? blocks : stopped;
   };
   const weights = weightChain(chain, demand, target, counts.at(-1) ?? 1);
   let full: Attempt = { kind: "full", problem: weights, finding: undefined };
@@ -206,7 +205,7 @@ function compileShared(
   }
   options.onStage?.("levers");
   const blocks = scheduled.get("apart") ?? scheduled.get("spread");
-  const more = blocks === undefined ? undefined : enoughStages(work, blocks, full.problem);
+  const more = blocks?.ok === true ? enoughStages(work, blocks.value, full.problem) : undefined;
   const others = options.otherDemands?.() ?? [];
   const { problem, finding } = full;
   return fail(doesNotFit(shortageOf(problem, weights.capacityBytes, finding, demand, others, more, ways)));
@@ -217,7 +216,7 @@ export function tryCounts(
   work: Work,
   counts: readonly number[],
   weightBytes: number,
-  blocksWith: (columns: WeightColumns) => CompiledBlocks | undefined,
+  blocksWith: (columns: WeightColumns) => Result<CompiledBlocks>,
 ): Attempt | undefined {
   const { options, target, sharded } = work;
   let last: Attempt | undefined;
@@ -228,8 +227,8 @@ export function tryCounts(
     for (const columns of weightColumns) {
       if (columns === "apart" && !outerColumnsHold(target, weightBytes / (stages * sharded.ways))) continue;
       const blocks = blocksWith(columns);
-      if (blocks === undefined) return { kind: "done", result: stopped };
-      last = compileFor(work, blocks, topology.value);
+      if (!blocks.ok) return { kind: "done", result: blocks };
+      last = compileFor(work, blocks.value, topology.value);
       if (last.kind === "done") return last;
     }
   }

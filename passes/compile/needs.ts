@@ -26,6 +26,15 @@ const needs: readonly Need[] = [
       `a hemisphere has ${memColumnsPerHemisphere(target)} columns of memory: ${loadColumns(target)} feed a plane (mxm.loadStreamsPerPlane), and 3 more are needed`,
   },
   {
+    holds: ({ streamsPerDirection }) => streamsPerDirection >= 12,
+    text: ({ streamsPerDirection }) => `streamsPerDirection is ${streamsPerDirection}: 12 are needed`,
+  },
+  {
+    holds: ({ mxm }) => mxm.loadStreamsPerPlane >= 4,
+    text: ({ mxm }) =>
+      `mxm.loadStreamsPerPlane is ${mxm.loadStreamsPerPlane}: a row of 4-byte weights comes on 4 streams`,
+  },
+  {
     holds: ({ vxm }) => vxm.chainDepth >= 3,
     text: ({ vxm }) => `vxm.chainDepth is ${vxm.chainDepth}: chains of 3 are needed`,
   },
@@ -33,6 +42,11 @@ const needs: readonly Need[] = [
     holds: (target) => target.vxm.operandHistory >= slowest(target),
     text: (target) =>
       `vxm.operandHistory is ${target.vxm.operandHistory}: an operand waits for a result of up to ${slowest(target)} cycles`,
+  },
+  {
+    holds: ({ vxm }) => vxm.operandHistory >= 2 * vxm.latency.simple,
+    text: ({ vxm }) =>
+      `vxm.operandHistory is ${vxm.operandHistory}: the last of four pieces of a vector waits for two operations of ${vxm.latency.simple} cycles`,
   },
   {
     holds: ({ mxm }) => mxm.latency.iw >= 1 && mxm.latency.abc >= 1,

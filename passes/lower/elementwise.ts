@@ -2,6 +2,7 @@
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { GraphNode, TensorId } from "../../ir/graph/graph.ts";
 import type { AluOp } from "../../ir/machine/isa.ts";
+import { hasAlus, type ResultPlace } from "./alu-room.ts";
 import { access, addHome, type Home, homesOf, type LowerContext, newHome, storedTypeOf, tensorOf } from "./homes.ts";
 import type { EwArg, EwOp, EwPass, EwSink } from "./kernel.ts";
 import { choiceLayout, type Layout } from "./layout.ts";
@@ -146,13 +147,28 @@ export function buildPass(
     const type: FloatOrInt = tensorOf(context, operand).dtype === "float32" ? "f32" : "i32";
     return { op: aluOpOf(node, type), args: node.inputs.map((id) => argOf(id as TensorId)), reset: 0 };
   });
-  const sinks: EwSink[] = [];
-  for (const id of escaped) {
-    for (const type of demands.typesOf(id)) {
-      const home = resultHome(context, id, type, layout, vectors, uniform, demands, type === "f16" || uniform);
-      sinks.push({ op: inside.get(id) as number, access: access(home.storage, walk.vectors), every: 1 });
-    }
-  }
+  const operations = ops.map(({ op }) => op);
+  const wanted = escaped.flatMap((id) =>
+    demands.typesOf(id).map((type): ResultPlace & { readonly id: TensorId } => ({
+      id,
+      op: inside.get(id) as number,
+      type,
+      replicated: type === "f16" || uniform,
+    })),
+  );
+  const places = hasAlus(context.target, operations, wanted)
+    ? wanted
+    : // One place each; what readers want besides is made from it.
+      escaped.map((id) => ({
+        id,
+        op: inside.get(id) as number,
+        type: storedTypeOf(tensorOf(context, id)),
+        replicated: false,
+      }));
+  const sinks = places.map(({ id, op, type, replicated }): EwSink => {
+    const home = resultHome(context, id, type, layout, vectors, uniform, demands, replicated);
+    return { op, access: access(home.storage, walk.vectors), every: 1 };
+  });
   return {
     pass: {
       count: walk.vectors.length,

@@ -1,6 +1,7 @@
 // Running reductions join the pass that computes their operand: while its vectors are written, another ALU accumulates them, and the operand is
 // not read once more. Works on kernels; knows no graph.
 import type { Target } from "../../ir/target/target.ts";
+import { hasAlus } from "./alu-room.ts";
 import type { EwOp, EwPass, EwSink, Kernel, Storage, StorageId } from "./kernel.ts";
 
 /** One pass of a reduction kernel: `repeats` successive vectors of the source make one result. */
@@ -83,7 +84,13 @@ function withReduction(
   if (!inOnePart) return undefined;
   const args = reduction.op.args.map((arg) => (arg.kind === "source" ? ({ kind: "op", op: sink.op } as const) : arg));
   const op: EwOp = { ...reduction.op, args };
-  return { ...pass, ops: [...pass.ops, op], sinks: [...pass.sinks, ...added] };
+  const made = { ...pass, ops: [...pass.ops, op], sinks: [...pass.sinks, ...added] };
+  const places = made.sinks.map(({ op: result, access }) => {
+    const { type = "f32", replicated = false } = storages[access.storage] ?? {};
+    return { op: result, type, replicated };
+  });
+  const operations = made.ops.map((one) => one.op);
+  return hasAlus(target, operations, places) ? made : undefined;
 }
 
 /** A kernel that computes the operand, with the reduction in all its passes; undefined where some pass does not take it. */

@@ -58,7 +58,8 @@ interface Cluster {
   readonly needs: Set<number>;
 }
 
-const maxSources = 6;
+/** Tensors a pass reads: all may come from one side of the VXM, and one more group of streams is left to the results. */
+const mostSources = ({ streamsPerDirection }: Target): number => Math.min(6, Math.floor(streamsPerDirection / 4) - 1);
 
 /** Which clusters a node's operand comes from, seeing through views. */
 function clusterOfTensor(
@@ -188,7 +189,7 @@ function joinCluster(
     }
     if (
       depth > mostDepth(target) ||
-      cluster.sources.size + added.size > maxSources ||
+      cluster.sources.size + added.size > mostSources(target) ||
       cluster.nodes.length + 1 > target.vxm.largeAlus.length
     )
       continue;

@@ -174,12 +174,13 @@ function placeLoad(state: ScheduleState, mode: MxmMode, stationary: Stationary, 
   const rows = stationary.kind === "const" ? stationary.tile.rows : stationary.window.access.vectors.length;
   const storage = stationary.kind === "rows" ? storageById(state, stationary.window.access.storage) : undefined;
   if (stationary.kind === "const" || storage?.content?.kind === "fill") {
-    const streams = Math.min(
+    const bytes = tileBytes(state, mode);
+    const most = Math.min(
       state.target.streamsPerDirection,
       state.target.mxm.loadStreamsPerPlane * (count < fewVectors ? spec.planesPerTile : 1),
+      memColumnsPerHemisphere(state.target) * state.target.mem.slicesPerColumn,
     );
-    const stripes = Math.min(streams, memColumnsPerHemisphere(state.target) * state.target.mem.slicesPerColumn);
-    const bytes = tileBytes(state, mode);
+    const stripes = most - (most % bytes);
     const content: TileContent =
       stationary.kind === "const"
         ? { kind: "const", tile: stationary.tile, mode, stripes, bytes }
@@ -289,7 +290,10 @@ export function placePackedLoad(
     return [{ slice, s, count, issue }];
   });
   const placed = tryPlace(builder, from);
-  invariant(placed !== undefined, "a tile load can be placed");
+  if (placed === undefined) {
+    state.stuck = true;
+    return from;
+  }
   builder.emits.push((start, taken) => {
     const stream = takenStream(builder, choice, taken, direction);
     for (const read of reads) {
@@ -347,7 +351,10 @@ function placeRowLoad(
   const plan = addRead(builder, window.access, mxmColumn(state.target, hemisphere), hemisphere, 0, 1, hemisphere);
   const rows = window.access.vectors.length;
   const placed = tryPlace(builder, from);
-  invariant(placed !== undefined, "a tile load can be placed");
+  if (placed === undefined) {
+    state.stuck = true;
+    return from;
+  }
   builder.emits.push((start, taken) => {
     const stream = takenStream(builder, plan.choice, taken, hemisphere);
     emitBurst(
@@ -431,7 +438,10 @@ function placeStep(
   const builder = newTemplate(state);
   addActivation(builder, mode, step.moving, plane, init, undefined);
   const placed = tryPlace(builder, from);
-  invariant(placed !== undefined, "an activation burst can be placed");
+  if (placed === undefined) {
+    state.stuck = true;
+    return from;
+  }
   placeAt(builder, placed);
   return placed.start;
 }

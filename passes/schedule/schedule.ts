@@ -1,6 +1,7 @@
 // Schedules the kernels of one block on one chip: each task at the earliest cycle its data and the reservation tables allow, several orders and
 // placement settings tried, the shortest schedule kept.
-import { invariant } from "../../ir/diag/diagnostic.ts";
+import { diagnostic } from "../../ir/diag/codes.ts";
+import { fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
 import type { Target } from "../../ir/target/target.ts";
 import type { Kernel, KernelProgram, StorageId } from "../lower/kernel.ts";
 import { listSchedule } from "./list.ts";
@@ -100,25 +101,29 @@ export interface ScheduleOptions {
   readonly hint?: number;
 }
 
-/** The shortest schedule that the settings within the budget give; settings that get stuck do not count. */
+/** The shortest schedule that the settings within the budget give; settings that get stuck do not count. Where all do, the target lacks something. */
 export function scheduleBlock(
   target: Target,
   program: KernelProgram,
   pinned: ReadonlyMap<string, Location>,
   options: ScheduleOptions,
-): BlockSchedule {
+): Result<BlockSchedule> {
   const order = tunings.map((_, i) => i);
   if (options.hint !== undefined) order.unshift(options.hint);
   let best: BlockSchedule | undefined;
+  let stuckAt = 0;
   let tries = 1;
   for (let i = 0; i < order.length && (i < tries || best === undefined); i++) {
     const found = scheduleOnce(target, program, pinned, options.weights, order[i] as number);
     const affordable = Math.floor((searchBudget * options.effort) / Math.max(1, found.state.bursts.length));
     if (options.hint === undefined) tries = Math.max(tries, affordable);
-    if (!found.state.stuck && (best === undefined || found.state.end < best.state.end)) best = found;
+    if (found.state.stuck) stuckAt = found.state.note;
+    else if (best === undefined || found.state.end < best.state.end) best = found;
   }
-  invariant(best !== undefined, "some setting gives a schedule");
-  return best;
+  if (best !== undefined) return ok(best);
+  const name = program.kernels[stuckAt]?.name ?? "a block";
+  const lacks = "it wants more streams, ALUs or columns of memory at a time than a chip has, or in other places";
+  return fail(diagnostic("LPU3007", `target ${target.name}: no schedule is found for the kernel '${name}': ${lacks}`));
 }
 
 function scheduleOnce(

@@ -127,7 +127,7 @@ export interface ScheduleState {
   /** Fixed locations of border storages (by storage id and part). */
   readonly pinned: ReadonlyMap<string, Location>;
   note: number;
-  /** Columns were chosen so that some pass reads and writes one place in the same cycles: the schedule is of no use. */
+  /** Something has no place: columns were chosen so that some pass reads and writes one in the same cycles, or the units do not suffice. */
   stuck: boolean;
   /** Cycle after the last use of anything. */
   end: number;

@@ -151,7 +151,7 @@ export function scheduleTranspose(state: ScheduleState, jobs: readonly Transpose
   for (const job of jobs) scheduleJob(state, job);
 }
 
-/** Ranges [from, to) of a job's results that lie in one part each. */
+/** Ranges [from, to) of a job's results that lie in one part each and have an accumulator entry each. */
 function partRanges(state: ScheduleState, job: TransposeJob): { from: number; to: number }[] {
   const per = storageById(state, job.out.storage).partVectors;
   const ranges: { from: number; to: number }[] = [];
@@ -159,6 +159,7 @@ function partRanges(state: ScheduleState, job: TransposeJob): { from: number; to
   for (let i = 1; i <= job.k; i++) {
     const cut =
       i === job.k ||
+      i - from === state.target.mxm.accumulators ||
       Math.floor((job.out.vectors[i] as number) / per) !== Math.floor((job.out.vectors[from] as number) / per);
     if (!cut) continue;
     ranges.push({ from, to: i });
@@ -182,7 +183,10 @@ function scheduleSide(state: ScheduleState, job: TransposeJob, planes: readonly 
   const plan = addRead(load, job.rows, column, hemisphere, 0, 1, hemisphere, wanted);
   const loadFrom = Math.max(...planes.map((p) => state.engines[p]?.loadFree ?? 0));
   const placedLoad = tryPlace(load, loadFrom);
-  invariant(placedLoad !== undefined, "a tile load can be placed");
+  if (placedLoad === undefined) {
+    state.stuck = true;
+    return;
+  }
   load.emits.push((start, taken) => {
     const stream = takenStream(load, plan.choice, taken, hemisphere);
     planes.forEach((plane, i) => {
@@ -256,9 +260,11 @@ function placeBytes(
     buffer = locatePart(state, out, part, 0, state.pinned.get(pinKey(out.id, part)) ?? location);
   }
   const builder = activationTemplate(state, moving, target, planes, byte, buffer, count);
-  invariant(!conflictsWithItself(builder), "bytes are not written where they are read");
-  const placed = tryPlace(builder, from);
-  invariant(placed !== undefined, "a byte product can be placed");
+  const placed = conflictsWithItself(builder) ? undefined : tryPlace(builder, from);
+  if (placed === undefined) {
+    state.stuck = true;
+    return;
+  }
   placeAt(builder, placed);
   for (const plane of planes)
     (state.engines[plane] as { lastActivate: number }).lastActivate = placed.start + count - 1;
