@@ -58,7 +58,9 @@ function mostOfChips({ compiled, chipsOf }: AssemblyInput, amount: (blockClass: 
  */
 export function lowerBoundOf(input: AssemblyInput, timeline: SystemTimeline): Program["lowerBound"] {
   const { target, sharded } = input;
-  const mxm = mostOfChips(input, mxmCycles);
+  // Whoever issues last does not wait for its engine to be free again.
+  const lastWait = Math.max(...Object.values(target.mxm.modes).map(({ vectorPeriod }) => vectorPeriod - 1));
+  const mxm = Math.max(0, mostOfChips(input, mxmCycles) - lastWait);
   const reads = mostOfChips(input, (blockClass) => accessesOf(blockClass).reads);
   const writes = mostOfChips(input, (blockClass) => accessesOf(blockClass).writes);
   const mem = Math.ceil(Math.max(reads, writes) / sliceCount(target));
