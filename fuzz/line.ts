@@ -11,7 +11,11 @@ import { FuzzFailure, type Suite, type Verdict } from "./suite.ts";
 /** Smaller cases that are tried in the search for the smallest. */
 const mostShrinks = 1500;
 
-const lineCases = fc.tuple(graphCases({ steps: 8, layers: 3, elements: 2048 }), systems({ chips: 6 }));
+/** Many small cases, and a large one now and then. */
+const lineCases = fc.oneof(
+  { weight: 5, arbitrary: fc.tuple(graphCases({ steps: 4, layers: 2, elements: 128 }), systems({ chips: 4 })) },
+  { weight: 1, arbitrary: fc.tuple(graphCases({ steps: 8, layers: 3, elements: 2048 }), systems({ chips: 6 })) },
+);
 
 function witnessesOf(drawn: GraphCase, system: LineSystem): readonly Witness[] | undefined {
   try {
@@ -58,7 +62,7 @@ export const lineSuites: readonly Suite[] = [
   {
     name: "line",
     title: "random graphs on random machines: compiled, verified, executed, compared",
-    testInputs: 10,
+    testInputs: 100,
     prepare: () => ({ run: (random: Random) => tryCase("line", lineCases, random.below(2 ** 31)) }),
   },
 ];

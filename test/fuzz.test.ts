@@ -1,4 +1,6 @@
 // A few hundred inputs of every fuzz suite (`npm run fuzz` tries many more): none crashes, hangs or leaks; and the suites themselves are any good.
+import { spawn, spawnSync } from "node:child_process";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { damagedMessage, parseWire, printWire } from "../fuzz/protobuf.ts";
 import { oddNumbers, randomOf } from "../fuzz/random.ts";
@@ -6,6 +8,7 @@ import { externalBytes, ownModels } from "../fuzz/sample-models.ts";
 import { suites } from "../fuzz/suites.ts";
 import { processorSeconds, usageNow } from "../fuzz/watch.ts";
 import { bytesSource } from "../src/io.ts";
+import { root } from "./cli-runner.ts";
 import { good } from "./onnx-import.ts";
 
 const INPUTS = 300;
@@ -33,6 +36,43 @@ describe.each(suites.map((suite) => [suite.name, suite] as const))("%s", (_, sui
 
   test("an input can be made again", () => {
     expect(run(randomOf(SEED, 7))).toEqual(run(randomOf(SEED, 7)));
+  });
+});
+
+describe("npm run fuzz", () => {
+  const main = join(root, "dist", "fuzz", "main.js");
+  const run = (...words: string[]) => spawnSync(process.execPath, [main, ...words], { encoding: "utf8" });
+
+  test("says how it is used, and refuses what it does not know with one line each", () => {
+    expect(run("--help")).toMatchObject({ status: 0, stderr: "", stdout: expect.stringContaining("--seconds T") });
+    const { status, stderr } = run("nothing", "--count", "x", "--from", "1.5");
+    expect(status).toBe(2);
+    expect(stderr.trim().split("\n")).toEqual([
+      expect.stringContaining("there is no suite nothing; there are onnx"),
+      "--count 'x' is not a whole number",
+      "--from '1.5' is not a whole number",
+      "npm run fuzz -- --help says how it is used",
+    ]);
+    expect(run("--nothing")).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining("Unknown option '--nothing'"),
+    });
+  });
+
+  test("runs as many as asked for, and can be interrupted", async () => {
+    expect(run("npy", "--count", "20")).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining("ok     20 inputs"),
+    });
+    const running = spawn(process.execPath, [main, "line", "--seconds", "500"]);
+    let text = "";
+    running.stdout.on("data", (part) => {
+      text += String(part);
+    });
+    setTimeout(() => running.kill("SIGINT"), 2500);
+    const status = await new Promise((resolve) => running.on("close", resolve));
+    expect(text).toMatch(/^line: interrupted at input \d+, 0 failures until then\n$/);
+    expect(status).toBe(130);
   });
 });
 
