@@ -1,7 +1,7 @@
 // Lower bounds on the latency of one token: what each resource would need if it never waited.
 import type { Program } from "../../ir/machine/program.ts";
 import { linkVectorPeriod, sliceCount } from "../../ir/target/geometry.ts";
-import { enginePlanes } from "../schedule/mxm.ts";
+import { enginePlanes } from "../schedule/engines.ts";
 import type { AssemblyInput } from "./assemble.ts";
 import { chainBound } from "./chain-bound.ts";
 import type { BlockClass } from "./classes.ts";

@@ -67,7 +67,7 @@ export function collectConstants(
       const from = buffer.content.part * storage.partVectors;
       add(
         id,
-        `${storage.type}:${storage.id}`,
+        `${storage.type}:${storage.id}${storage.replicated ? buffer.hemisphere : ""}`,
         partPlacements(ownPart(storage.content.layout, graph.tensors[id]?.shape ?? []), from, from + buffer.words, {
           chip,
           type: storage.type,

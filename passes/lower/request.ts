@@ -39,6 +39,9 @@ export function constantHome(context: LowerContext, id: TensorId, laneDim: numbe
   return home;
 }
 
+/** Constants of so few vectors stand in both hemispheres: many passes read them, some at the same time. */
+const smallConstant = 16;
+
 /** A constant's home that follows a result layout. */
 function constantFor(context: LowerContext, id: TensorId, out: Layout, type: StoredType): Home {
   const tensor = tensorOf(context, id);
@@ -48,6 +51,7 @@ function constantFor(context: LowerContext, id: TensorId, out: Layout, type: Sto
   if (known !== undefined) return { storage: known, type, layout: own, uniform };
   const home = newHome(context, tensor.name, type, own, vectors, {
     uniform,
+    replicated: vectors <= smallConstant,
     content: { kind: "tensor", tensor: id, layout: spread, uniform },
   });
   context.constants.set(key, home.storage);

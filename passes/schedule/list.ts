@@ -1,5 +1,5 @@
-// List scheduling: of the tasks whose operands are all computed, the one that could start first is placed next, the deepest of several. So the work on one part of a
-// tensor follows the part, and does not wait for the whole.
+// List scheduling: of the tasks whose operands are all computed, the one that could start first is placed next; of several, the first in the order of
+// the kernels. So units do not wait for one kernel while another one has work for them.
 import type { Access } from "../lower/kernel.ts";
 import { type ScheduleState, storageById } from "./state.ts";
 import type { Task } from "./tasks.ts";
@@ -22,37 +22,6 @@ function readyAt(state: ScheduleState, task: Task): number {
   return latest;
 }
 
-/** What decides between tasks that could start at the same time. */
-interface Rank {
-  /** Tasks on the longest way from the inputs of the block. */
-  readonly depth: number;
-  /** Position in its kernel, between 0 and 1. */
-  readonly position: number;
-}
-
-function ranksOf(tasks: readonly Task[], readers: readonly (readonly number[])[], missing: readonly number[]): Rank[] {
-  const left = [...missing];
-  const depth = tasks.map(() => 0);
-  const open = left.flatMap((count, index) => (count === 0 ? [index] : []));
-  for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    for (const reader of readers[next] as number[]) {
-      depth[reader] = Math.max(depth[reader] as number, (depth[next] as number) + 1);
-      left[reader] = (left[reader] as number) - 1;
-      if (left[reader] === 0) open.push(reader);
-    }
-  }
-  const sizes = new Map<number, number>();
-  const ordinal = tasks.map((task) => {
-    const before = sizes.get(task.kernel) ?? 0;
-    sizes.set(task.kernel, before + 1);
-    return before;
-  });
-  return tasks.map((task, index) => ({
-    depth: depth[index] as number,
-    position: (ordinal[index] as number) / (sizes.get(task.kernel) as number),
-  }));
-}
-
 /** Calls `place` for every task, each after the tasks that write what it reads. */
 export function listSchedule(state: ScheduleState, tasks: readonly Task[], place: (task: Task) => void): void {
   const writers = new Map<string, Set<number>>();
@@ -72,10 +41,10 @@ export function listSchedule(state: ScheduleState, tasks: readonly Task[], place
     for (const access of task.reads)
       for (const part of partsOf(state, access))
         for (const writer of writers.get(part) ?? []) if (writer !== index) needed.add(writer);
+    if (task.follows) needed.add(index - 1);
     for (const writer of needed) readers[writer]?.push(index);
     missing[index] = needed.size;
   });
-  const ranks = ranksOf(tasks, readers, missing);
   const ready = new Map<number, number>();
   const enter = (index: number): void => {
     ready.set(index, readyAt(state, tasks[index] as Task));
@@ -84,7 +53,7 @@ export function listSchedule(state: ScheduleState, tasks: readonly Task[], place
     if (count === 0) enter(index);
   });
   while (ready.size > 0 && !state.stuck) {
-    const next = choose(state, tasks, ranks, ready);
+    const next = choose(state, tasks, ready, missing);
     ready.delete(next);
     place(tasks[next] as Task);
     for (const reader of readers[next] as number[]) {
@@ -94,31 +63,40 @@ export function listSchedule(state: ScheduleState, tasks: readonly Task[], place
   }
 }
 
-/** Of the tasks that can start first, the deepest. */
+/** Whether a task may begin: it has all its data for good, or there is room for what it keeps while it waits for more. */
+function mayBegin(state: ScheduleState, tasks: readonly Task[], missing: readonly number[], index: number): boolean {
+  const { parts, hasRoom } = tasks[index] as Task;
+  if (parts === undefined || hasRoom === undefined) return true;
+  let whole = true;
+  for (let part = 1; part < parts && whole; part++) whole = missing[index + part] === 1;
+  return whole || hasRoom(state);
+}
+
+/** Tasks whose start is looked at more closely, of those that may be first. */
+const mostProbes = 12;
+
+/** Of the tasks that can start first, give or take a few cycles, the first one. */
 function choose(
   state: ScheduleState,
   tasks: readonly Task[],
-  ranks: readonly Rank[],
   ready: ReadonlyMap<number, number>,
+  missing: readonly number[],
 ): number {
-  const free = new Map<Task["unitsFree"], number>();
+  const { slack } = state.tuning;
+  const found: { index: number; start: number }[] = [];
+  for (const [index, at] of ready) found.push({ index, start: Math.max(at, (tasks[index] as Task).unitsFree(state)) });
+  found.sort((a, b) => a.start - b.start || a.index - b.index);
   let best = -1;
   let first = Number.POSITIVE_INFINITY;
-  for (const [index, at] of ready) {
-    const { unitsFree } = tasks[index] as Task;
-    const units = free.get(unitsFree) ?? unitsFree(state);
-    free.set(unitsFree, units);
-    const start = Math.max(at, units);
-    if (start < first || (start === first && comesFirst(ranks, index, best))) {
-      first = start;
-      best = index;
-    }
+  let probes = 0;
+  for (const { index, start } of found) {
+    if (start > first + slack) break;
+    const task = tasks[index] as Task;
+    if (!mayBegin(state, tasks, missing, index)) continue;
+    const actual = task.probe !== undefined && probes++ < mostProbes ? task.probe(state, start) : start;
+    if (actual > first + slack || (actual >= first - slack && index > best)) continue;
+    best = index;
+    first = actual;
   }
   return best;
-}
-
-function comesFirst(ranks: readonly Rank[], a: number, b: number): boolean {
-  const [x, y] = [ranks[a] as Rank, ranks[b] as Rank];
-  if (x.depth !== y.depth) return x.depth > y.depth;
-  return x.position !== y.position ? x.position < y.position : a < b;
 }

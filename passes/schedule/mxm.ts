@@ -1,28 +1,25 @@
-// Matrix kernels: tile loads ahead of use, activations, accumulation, and the pass that takes the last sums. Engines (a plane, or a pair of
-// planes) work in order; everything else is found in the reservation tables.
-import { invariant } from "../../ir/diag/diagnostic.ts";
-import {
-  type Direction,
-  type Hemisphere,
-  memColumn,
-  memColumnsPerHemisphere,
-  mxmColumn,
-  planeHemisphere,
-  vxmColumn,
-} from "../../ir/target/geometry.ts";
-import type { MxmMode, MxmModeSpec } from "../../ir/target/target.ts";
+// Matrix kernels: tiles ahead of use, activations, accumulation, and the pass that takes the last sums. Engines work in order, on the steps of several
+// accumulations in turn; everything else is found in the reservation tables.
+import { type Direction, mxmColumn, planeHemisphere, vxmColumn } from "../../ir/target/geometry.ts";
+import type { MxmMode } from "../../ir/target/target.ts";
 import type { Access, MatmulGroup, MatmulStep, RowWindow, Stationary } from "../lower/kernel.ts";
 import { placeApart, separateSources } from "./apart.ts";
-import { columnClasses } from "./locations.ts";
 import {
-  addBuffer,
-  type Buffer,
-  persistentLoad,
-  rowsPerCycle,
-  type ScheduleState,
-  storageById,
-  type TileContent,
-} from "./state.ts";
+  busyUntil,
+  engineOf,
+  enginePlanes,
+  fewVectors,
+  findEntries,
+  holdEntries,
+  holdsTile,
+  install,
+  loadFreeAt,
+  planesOf,
+  releaseEntries,
+  specOf,
+} from "./engines.ts";
+import { placeLoad, rowLoadCycles, stationaryKey } from "./loads.ts";
+import type { ScheduleState } from "./state.ts";
 import {
   addRead,
   chooseStreams,
@@ -35,37 +32,125 @@ import {
   tryPlace,
 } from "./template.ts";
 
-/** Below this many moving vectors the tile loads are the bottleneck and take all streams. */
-export const fewVectors = 24;
-
-const specOf = (state: ScheduleState, mode: MxmMode): MxmModeSpec => {
-  const spec = state.target.mxm.modes[mode];
-  invariant(spec !== undefined, `the target has no ${mode} mode`);
-  return spec;
-};
-
-/** Planes that are engines of a mode. */
-export function enginePlanes(state: ScheduleState, mode: MxmMode): number[] {
-  const step = specOf(state, mode).planesPerTile;
-  return Array.from({ length: state.target.mxm.planes / step }, (_, i) => i * step);
+/** An accumulation that is placed a step at a time. */
+export interface Accumulation {
+  readonly mode: MxmMode;
+  readonly group: MatmulGroup;
+  /** Vectors in the shortest of the groups that may use the same tiles. */
+  readonly leastCount: number;
+  /** The engine that works on it and its first entry there, from its first step on. */
+  held: { readonly plane: number; readonly entry: number } | undefined;
+  /** Steps placed. */
+  placed: number;
 }
 
-/** The planes an engine occupies. */
-function planesOf(state: ScheduleState, mode: MxmMode, plane: number): number[] {
-  return specOf(state, mode).planesPerTile === 2 ? [plane, plane + 1] : [plane];
+export const newAccumulation = (mode: MxmMode, group: MatmulGroup, leastCount: number): Accumulation => ({
+  mode,
+  group,
+  leastCount,
+  held: undefined,
+  placed: 0,
+});
+
+const tileOf = (group: MatmulGroup, index: number): Stationary =>
+  (group.steps[index] as MatmulStep).stationary[0] as Stationary;
+
+const stepCycles = (state: ScheduleState, mode: MxmMode, group: MatmulGroup): number =>
+  span(group.count, specOf(state, mode).vectorPeriod) + specOf(state, mode).vectorPeriod - 1;
+
+/** Cycles until an engine could be done with all it has begun, and have loaded the first tile of an accumulation. */
+function waitFor(state: ScheduleState, { mode, group }: Accumulation, plane: number): number {
+  const planes = planesOf(state, mode, plane);
+  const first = tileOf(group, 0);
+  const load = holdsTile(state, planes, stationaryKey(state, mode, first)) ? 0 : rowLoadCycles(state, first);
+  return busyUntil(state, planes) + Math.max(...planes.map((p) => engineOf(state, p).owed)) + load;
 }
 
-const busyUntil = (state: ScheduleState, planes: readonly number[]): number =>
-  Math.max(...planes.map((plane) => state.engines[plane]?.lastActivate ?? 0));
+/** The engine that an accumulation is begun on, if one has room for it. */
+function engineWithRoom(state: ScheduleState, accumulation: Accumulation): Accumulation["held"] {
+  const { mode, group } = accumulation;
+  let best: Accumulation["held"];
+  let least = Number.POSITIVE_INFINITY;
+  for (const plane of enginePlanes(state, mode)) {
+    const entry = findEntries(state, planesOf(state, mode, plane), group.count);
+    const wait = waitFor(state, accumulation, plane);
+    if (entry === undefined || wait >= least) continue;
+    best = { plane, entry };
+    least = wait;
+  }
+  return best;
+}
 
-/** Cycle at which the first engine of a mode is free. */
-export const enginesFreeAt = (state: ScheduleState, mode: MxmMode): number =>
-  Math.min(...enginePlanes(state, mode).map((plane) => busyUntil(state, planesOf(state, mode, plane)))) + 1;
+export const hasRoom = (state: ScheduleState, accumulation: Accumulation): boolean =>
+  engineWithRoom(state, accumulation) !== undefined;
 
-/** A step of an accumulation with the group it belongs to. */
+/** Places a step of an accumulation; all of them with the first where no engine has entries to spare until the last. */
+export function placeStepOf(state: ScheduleState, accumulation: Accumulation, index: number): void {
+  const { mode, group, leastCount } = accumulation;
+  if (index < accumulation.placed) return;
+  if (accumulation.held === undefined) {
+    const held = engineWithRoom(state, accumulation);
+    if (held === undefined) {
+      scheduleMatmul(state, mode, [group], leastCount);
+      accumulation.placed = group.steps.length;
+      return;
+    }
+    accumulation.held = held;
+    const planes = planesOf(state, mode, held.plane);
+    holdEntries(state, planes, held.entry, group.count);
+    for (const plane of planes) engineOf(state, plane).owed += group.steps.length * stepCycles(state, mode, group);
+  }
+  const { plane, entry } = accumulation.held;
+  const planes = planesOf(state, mode, plane);
+  runStep(state, mode, plane, { group, index, entry, leastCount }, undefined);
+  accumulation.placed = index + 1;
+  for (const p of planes) engineOf(state, p).owed -= stepCycles(state, mode, group);
+  if (accumulation.placed === group.steps.length) releaseEntries(state, planes, entry);
+}
+
+/** The planes that would work on the next step. */
+function nextPlane(state: ScheduleState, accumulation: Accumulation): number {
+  if (accumulation.held !== undefined) return accumulation.held.plane;
+  let best = 0;
+  let least = Number.POSITIVE_INFINITY;
+  for (const plane of enginePlanes(state, accumulation.mode)) {
+    const wait = waitFor(state, accumulation, plane);
+    if (wait < least) {
+      best = plane;
+      least = wait;
+    }
+  }
+  return best;
+}
+
+/** Cycle from which the next step could be placed as far as its engine and the load of its tile go, other loads and bursts apart. */
+export function stepFrom(state: ScheduleState, accumulation: Accumulation, index: number): number {
+  const { mode, group } = accumulation;
+  const planes = planesOf(state, mode, nextPlane(state, accumulation));
+  const free = busyUntil(state, planes) + 1;
+  const tile = tileOf(group, index);
+  const rows = rowLoadCycles(state, tile);
+  if (rows === 0 || holdsTile(state, planes, stationaryKey(state, mode, tile))) return free;
+  const { lw, iw } = state.target.mxm.latency;
+  return Math.max(free, loadFreeAt(state, planes) + rows - 1 + lw + iw);
+}
+
+/** Start of the next step's burst if it were placed now, not before `from`: without its tile and its results. */
+export function probeStep(state: ScheduleState, accumulation: Accumulation, index: number, from: number): number {
+  const { mode, group } = accumulation;
+  const step = group.steps[index] as MatmulStep;
+  const builder = newTemplate(state);
+  const plane = nextPlane(state, accumulation);
+  addActivation(builder, mode, step.moving, { plane, entry: 0, init: false }, undefined);
+  return tryPlace(builder, from)?.start ?? from;
+}
+
+/** A step of an accumulation in entries `entry`, `entry` + 1, ... */
 interface QueuedStep {
   readonly group: MatmulGroup;
   readonly index: number;
+  readonly entry: number;
+  readonly leastCount: number;
 }
 
 /** What an engine still has to do, in order; `pending`: last LW of the next step's tile, where that is loaded already. */
@@ -79,7 +164,12 @@ interface EngineQueue {
 }
 
 /** Spreads the groups over the engines, then works on the engine that is free first, a step at a time. */
-export function scheduleMatmul(state: ScheduleState, mode: MxmMode, groups: readonly MatmulGroup[]): void {
+export function scheduleMatmul(
+  state: ScheduleState,
+  mode: MxmMode,
+  groups: readonly MatmulGroup[],
+  leastCount: number,
+): void {
   const queues = enginePlanes(state, mode).map((plane): EngineQueue => {
     const planes = planesOf(state, mode, plane);
     return { plane, planes, steps: [], work: busyUntil(state, planes), next: 0, pending: undefined };
@@ -87,7 +177,7 @@ export function scheduleMatmul(state: ScheduleState, mode: MxmMode, groups: read
   for (const group of groups) {
     const queue = queues.reduce((best, other) => (other.work < best.work ? other : best));
     group.steps.forEach((_, index) => {
-      queue.steps.push({ group, index });
+      queue.steps.push({ group, index, entry: 0, leastCount });
     });
     queue.work += group.steps.length * span(group.count, specOf(state, mode).vectorPeriod);
   }
@@ -97,288 +187,55 @@ export function scheduleMatmul(state: ScheduleState, mode: MxmMode, groups: read
     const queue = open.reduce((best, other) =>
       busyUntil(state, other.planes) < busyUntil(state, best.planes) ? other : best,
     );
-    runStep(state, mode, queue);
+    const step = queue.steps[queue.next++] as QueuedStep;
+    queue.pending = runStep(state, mode, queue.plane, step, queue.steps[queue.next], queue.pending);
   }
 }
 
-const tileOf = (step: QueuedStep): Stationary =>
-  (step.group.steps[step.index] as MatmulStep).stationary[0] as Stationary;
-
-/** Installs the next tile of an engine unless it is in use already, loads the one after it where loads are the bottleneck, and activates. */
-function runStep(state: ScheduleState, mode: MxmMode, queue: EngineQueue): void {
+/**
+ * Installs the tile of a step unless it is in use already, loads the one after it where loads are the bottleneck, and activates. `pending`: last
+ * LW of the tile, where it is loaded already; gives that of the one after it.
+ */
+function runStep(
+  state: ScheduleState,
+  mode: MxmMode,
+  plane: number,
+  step: QueuedStep,
+  after: QueuedStep | undefined,
+  pending?: number,
+): number | undefined {
   const spec = specOf(state, mode);
-  const { plane, planes } = queue;
-  const step = queue.steps[queue.next++] as QueuedStep;
-  const { group, index } = step;
-  const key = stationaryKey(state, mode, tileOf(step));
-  const inUse = (wanted: string): boolean =>
-    wanted !== "" && planes.every((p) => state.engines[p]?.installed === wanted);
+  const planes = planesOf(state, mode, plane);
+  const { group, index, entry, leastCount } = step;
+  const tile = tileOf(group, index);
+  const key = stationaryKey(state, mode, tile);
   let from = busyUntil(state, planes) + 1;
-  if (!inUse(key)) {
-    from = install(
-      state,
-      mode,
-      planes,
-      plane,
-      queue.pending ?? placeLoad(state, mode, tileOf(step), plane, group.count),
-    );
-    queue.pending = undefined;
-    for (const p of planes) (state.engines[p] as { installed: string }).installed = key;
+  let loaded = pending;
+  if (!holdsTile(state, planes, key)) {
+    from = install(state, mode, planes, plane, pending ?? placeLoad(state, mode, tile, plane, leastCount), key);
+    loaded = undefined;
   }
-  const after = queue.steps[queue.next];
-  if (after !== undefined && group.count < fewVectors && !inUse(stationaryKey(state, mode, tileOf(after)))) {
-    queue.pending = placeLoad(state, mode, tileOf(after), plane, after.group.count);
+  if (after !== undefined && leastCount < fewVectors) {
+    const next = tileOf(after.group, after.index);
+    if (!holdsTile(state, planes, stationaryKey(state, mode, next)))
+      loaded = placeLoad(state, mode, next, plane, after.leastCount);
   }
-  const last = index === group.steps.length - 1;
   const matmulStep = group.steps[index] as MatmulStep;
-  const start = last
-    ? placeLastStep(state, mode, group, matmulStep, plane, index === 0, from)
-    : placeStep(state, mode, group.count, matmulStep, plane, index === 0, from);
-  for (const p of planes) {
-    (state.engines[p] as { lastActivate: number }).lastActivate =
-      start + span(group.count, spec.vectorPeriod) - 1 + (spec.vectorPeriod - 1);
-  }
+  const init = index === 0;
+  const start =
+    index === group.steps.length - 1
+      ? placeLastStep(state, mode, group, matmulStep, { plane, init, entry }, from)
+      : placeStep(state, mode, matmulStep, { plane, init, entry }, from);
+  for (const p of planes)
+    engineOf(state, p).lastActivate = start + span(group.count, spec.vectorPeriod) - 1 + (spec.vectorPeriod - 1);
+  return loaded;
 }
 
-/** Equal for tiles with equal contents; empty for tiles made of computed rows. */
-function stationaryKey(state: ScheduleState, mode: MxmMode, stationary: Stationary): string {
-  if (stationary.kind === "const")
-    return `${stationary.row}/${tileKey({ kind: "const", tile: stationary.tile, mode, stripes: 0, bytes: 1 })}`;
-  const content = storageById(state, stationary.window.access.storage).content;
-  if (content?.kind !== "fill") return "";
-  return `${stationary.row}/${tileKey({ kind: "fill", bits: content.bits, k: stationary.window.k, mode, stripes: 0, bytes: 1 })}/${stationary.window.access.vectors.length}`;
-}
-
-/** Issues IW as early as the tile in use allows; gives the first cycle at which ABC may issue. */
-function install(
-  state: ScheduleState,
-  mode: MxmMode,
-  planes: readonly number[],
-  plane: number,
-  loadEnd: number,
-): number {
-  const { lw, iw } = state.target.mxm.latency;
-  const cycle = Math.max(loadEnd + lw, busyUntil(state, planes) + 1, loadEnd + 1);
-  emitBurst(state, { kind: "mxmLoad", plane }, { op: "iw", cycle, count: 1, period: 1, mode });
-  for (const p of planes) {
-    const loadFree = Math.max(state.engines[p]?.loadFree ?? 0, cycle + 1);
-    Object.assign(state.engines[p] as object, { loadFree, installed: "" });
-  }
-  return cycle + iw;
-}
-
-/** Loads a tile; gives the cycle of the last LW issue. */
-function placeLoad(state: ScheduleState, mode: MxmMode, stationary: Stationary, plane: number, count: number): number {
-  const spec = specOf(state, mode);
-  const from = Math.max(...planesOf(state, mode, plane).map((p) => state.engines[p]?.loadFree ?? 0));
-  const rows = stationary.kind === "const" ? stationary.tile.rows : stationary.window.access.vectors.length;
-  const storage = stationary.kind === "rows" ? storageById(state, stationary.window.access.storage) : undefined;
-  if (stationary.kind === "const" || storage?.content?.kind === "fill") {
-    const bytes = tileBytes(state, mode);
-    const most = Math.min(
-      state.target.streamsPerDirection,
-      state.target.mxm.loadStreamsPerPlane * (count < fewVectors ? spec.planesPerTile : 1),
-      memColumnsPerHemisphere(state.target) * state.target.mem.slicesPerColumn,
-    );
-    const stripes = most - (most % bytes);
-    const content: TileContent =
-      stationary.kind === "const"
-        ? { kind: "const", tile: stationary.tile, mode, stripes, bytes }
-        : {
-            kind: "fill",
-            bits: storage?.content?.kind === "fill" ? storage.content.bits : 0,
-            k: stationary.window.k,
-            mode,
-            stripes,
-            bytes,
-          };
-    const k = stationary.kind === "const" ? stationary.tile.k : stationary.window.k;
-    return placePackedLoad(state, mode, content, plane, stationary.row, rows, k, from);
-  }
-  return placeRowLoad(state, mode, stationary.window, plane, stationary.row, from);
-}
-
-/** Slices a row of a constant tile takes: one if its bytes fit into the lanes side by side, else one a byte plane. */
-function tileBytes(state: ScheduleState, mode: MxmMode): number {
-  const bytes = mode === "fp32" ? 4 : mode === "fp16" ? 2 : 1;
-  return bytes * specOf(state, mode).tileK <= state.target.lanes ? 1 : bytes;
-}
-
-function tileKey(content: TileContent): string {
-  return content.kind === "fill"
-    ? `fill:${content.bits}:${content.k}:${content.mode}:${content.stripes}`
-    : `${content.tile.tensor}:${content.tile.byRows}:${content.tile.batch}:${content.tile.k0}:${content.tile.k}:${content.tile.n0}:${content.tile.rows}:${content.mode}:${content.stripes}`;
-}
-
-/** Weights of the two hemispheres may differ by this much before a tile goes to the other one, across the chip from its engine. */
-const imbalance = { factor: 1.15, words: 256 };
-
-/** The hemisphere a tile is kept in: its engine's, unless that one is much fuller. */
-function tileSide(state: ScheduleState, engine: Hemisphere): Hemisphere {
-  const { all } = columnClasses(state.target);
-  const words = (hemisphere: Hemisphere): number => {
-    let sum = 0;
-    for (let column = 0; column < all; column++)
-      for (const bank of [0, 1]) sum += persistentLoad(state, hemisphere, column, bank);
-    return sum / (2 * all);
-  };
-  const other: Hemisphere = engine === "W" ? "E" : "W";
-  return words(engine) > imbalance.factor * words(other) + imbalance.words / 4 ? other : engine;
-}
-
-/** The buffer of a tile, striped over the columns with the fewest weights. */
-function tileBuffer(state: ScheduleState, content: TileContent, rows: number, engine: Hemisphere): Buffer {
-  const key = tileKey(content);
-  const known = state.tiles.get(key);
-  if (known !== undefined) return known;
-  const hemisphere = tileSide(state, engine);
-  const perColumn = state.target.mem.slicesPerColumn;
-  const columns = Math.ceil(content.stripes / perColumn);
-  const { narrow, all } = columnClasses(state.target);
-  const words = content.kind === "fill" ? 1 : Math.ceil(rows / rowsPerCycle(content));
-  const cost = (column: number, bank: number): number =>
-    persistentLoad(state, hemisphere, column, bank) + (column < narrow && state.weights === "apart" ? 1e9 : 0);
-  const bankCost = (bank: number): { chosen: number[]; total: number } => {
-    const order = Array.from({ length: all }, (_, c) => c).sort((a, b) => cost(a, bank) - cost(b, bank) || b - a);
-    const chosen = order.slice(0, columns).sort((a, b) => a - b);
-    return { chosen, total: chosen.reduce((sum, column) => sum + cost(column, bank), 0) };
-  };
-  const banks = [bankCost(0), bankCost(1)];
-  const bank = (banks[1]?.total ?? 0) < (banks[0]?.total ?? 0) ? 1 : 0;
-  const slices = (banks[bank]?.chosen ?? [])
-    .flatMap((column) => Array.from({ length: perColumn }, (_, i) => column * perColumn + i))
-    .slice(0, content.stripes);
-  const buffer = addBuffer(state, {
-    name: "tile",
-    hemisphere,
-    slices,
-    bank,
-    words,
-    content: { kind: "tile", tile: content },
-  });
-  state.tiles.set(key, buffer);
-  return buffer;
-}
-
-export function placePackedLoad(
-  state: ScheduleState,
-  mode: MxmMode,
-  content: TileContent,
-  plane: number,
-  row: number,
-  rows: number,
-  k: number,
-  from: number,
-): number {
-  const { target, resources } = state;
-  const hemisphere = planeHemisphere(target, plane);
-  const direction: Direction = hemisphere;
-  const column = mxmColumn(target, hemisphere);
-  const buffer = tileBuffer(state, content, rows, hemisphere);
-  const { stripes, bytes } = content;
-  const perCycle = rowsPerCycle(content);
-  const cycles = Math.ceil(rows / perCycle);
-  const builder = newTemplate(state);
-  const choice = chooseStreams(builder, direction, stripes, column, 0, cycles, true);
-  const reads = buffer.slices.flatMap((slice, s) => {
-    const count = Math.ceil((rows - Math.floor(s / bytes)) / perCycle);
-    if (count <= 0) return [];
-    const issue = -target.mem.latency.read - Math.abs(column - memColumn(target, buffer.hemisphere, slice));
-    builder.needs.push({ resource: resources.readQueue(buffer.hemisphere, slice), at: issue, length: count });
-    builder.needs.push({ resource: resources.bank(buffer.hemisphere, slice, buffer.bank), at: issue, length: count });
-    builder.earliest = Math.max(builder.earliest, -issue);
-    return [{ slice, s, count, issue }];
-  });
-  const placed = tryPlace(builder, from);
-  if (placed === undefined) {
-    state.stuck = true;
-    return from;
-  }
-  builder.emits.push((start, taken) => {
-    const stream = takenStream(builder, choice, taken, direction);
-    for (const read of reads) {
-      emitBurst(
-        state,
-        { kind: "memRead", hemisphere: buffer.hemisphere, slice: read.slice },
-        {
-          op: "read",
-          cycle: start + read.issue,
-          count: read.count,
-          period: 1,
-          address: 0,
-          stride: content.kind === "fill" ? 0 : 1,
-          stream: stream + read.s,
-          direction,
-        },
-        buffer.id,
-      );
-    }
-    buffer.lastRead = Math.max(buffer.lastRead, start + cycles);
-    emitBurst(
-      state,
-      { kind: "mxmLoad", plane },
-      {
-        op: "lw",
-        cycle: start,
-        count: cycles,
-        period: 1,
-        mode,
-        format: bytes === 1 ? "packed" : "planar",
-        stream,
-        streams: perCycle * bytes,
-        row,
-        rows,
-        lane: 0,
-        k,
-        clear: true,
-      },
-    );
-  });
-  placeAt(builder, placed);
-  return placed.start + cycles - 1;
-}
-
-function placeRowLoad(
-  state: ScheduleState,
-  mode: MxmMode,
-  window: RowWindow,
-  plane: number,
-  row: number,
-  from: number,
-): number {
-  const hemisphere = planeHemisphere(state.target, plane);
-  const builder = newTemplate(state);
-  const plan = addRead(builder, window.access, mxmColumn(state.target, hemisphere), hemisphere, 0, 1, hemisphere);
-  const rows = window.access.vectors.length;
-  const placed = tryPlace(builder, from);
-  if (placed === undefined) {
-    state.stuck = true;
-    return from;
-  }
-  builder.emits.push((start, taken) => {
-    const stream = takenStream(builder, plan.choice, taken, hemisphere);
-    emitBurst(
-      state,
-      { kind: "mxmLoad", plane },
-      {
-        op: "lw",
-        cycle: start,
-        count: rows,
-        period: 1,
-        mode,
-        format: "planar",
-        stream,
-        streams: plan.bytes,
-        row,
-        rows,
-        lane: window.lane,
-        k: window.k,
-        clear: true,
-      },
-    );
-  });
-  placeAt(builder, placed);
-  return placed.start + rows - 1;
+/** Where an activation burst adds its products. */
+export interface Sums {
+  readonly plane: number;
+  readonly entry: number;
+  readonly init: boolean;
 }
 
 /** Activations of one step: ABC at offset 0, ACC latency.abc later; `emit` gives the choice of streams for the sums. */
@@ -386,8 +243,7 @@ export function addActivation(
   builder: TemplateBuilder,
   mode: MxmMode,
   moving: RowWindow,
-  plane: number,
-  init: boolean,
+  { plane, entry, init }: Sums,
   emit: { choice: number; direction: Direction } | undefined,
   shared?: { choice: number },
 ): { choice: number } {
@@ -415,7 +271,7 @@ export function addActivation(
         count,
         period,
         mode,
-        entry: 0,
+        entry,
         stride: count > 1 ? 1 : 0,
         init,
         emit: emit !== undefined,
@@ -426,17 +282,9 @@ export function addActivation(
   return { choice: read.choice };
 }
 
-function placeStep(
-  state: ScheduleState,
-  mode: MxmMode,
-  _count: number,
-  step: MatmulStep,
-  plane: number,
-  init: boolean,
-  from: number,
-): number {
+function placeStep(state: ScheduleState, mode: MxmMode, step: MatmulStep, sums: Sums, from: number): number {
   const builder = newTemplate(state);
-  addActivation(builder, mode, step.moving, plane, init, undefined);
+  addActivation(builder, mode, step.moving, sums, undefined);
   const placed = tryPlace(builder, from);
   if (placed === undefined) {
     state.stuck = true;
@@ -452,17 +300,17 @@ function placeLastStep(
   mode: MxmMode,
   group: MatmulGroup,
   step: MatmulStep,
-  plane: number,
-  init: boolean,
+  sums: Sums,
   from: number,
 ): number {
+  const { plane } = sums;
   const spec = specOf(state, mode);
   const apart = separateSources(state, { ...group.epilogue, sources: [...group.epilogue.sources, step.moving.access] });
   const epilogue = { ...group.epilogue, sources: apart.sources.slice(0, -1) };
   const moving = { ...step.moving, access: apart.sources[apart.sources.length - 1] as Access };
   return placeApart(state, epilogue, spec.vectorPeriod, from, (builder) => {
     const emission = addEmission(builder, plane, group.count, spec.vectorPeriod);
-    addActivation(builder, mode, moving, plane, init, emission);
+    addActivation(builder, mode, moving, sums, emission);
     return {
       at:
         emission.at + Math.abs(vxmColumn(state.target) - mxmColumn(state.target, planeHemisphere(state.target, plane))),
@@ -485,5 +333,3 @@ export function addEmission(
   const choice = chooseStreams(builder, direction, 4, mxmColumn(target, hemisphere), at, span(count, period));
   return { choice, direction, at };
 }
-
-export { busyUntil, install };

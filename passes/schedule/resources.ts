@@ -15,6 +15,11 @@ export interface ResourceMap {
   readonly accumulate: (plane: number) => number;
   /** Indexed by diagonal, not by cycle. */
   readonly stream: (direction: Direction, stream: number) => number;
+  /** Aligned groups of so many streams, ascending. */
+  readonly streamGroups: (direction: Direction, streams: number) => readonly (readonly number[])[];
+  /** ALUs, one an option, the small ones first; or the large ones only. */
+  readonly anyAlu: readonly (readonly number[])[];
+  readonly largeAlu: readonly (readonly number[])[];
   readonly send: (port: number) => number;
   readonly receive: (port: number) => number;
 }
@@ -39,8 +44,25 @@ export function mapResources(target: Target): ResourceMap {
   const streams = block(2 * target.streamsPerDirection);
   const sends = block(target.link.portsPerChip);
   const receives = block(target.link.portsPerChip);
+  const stream = (d: Direction, s: number): number => streams + side(d) * target.streamsPerDirection + s;
+  const groups = new Map<string, readonly (readonly number[])[]>();
+  const streamGroups = (direction: Direction, size: number): readonly (readonly number[])[] => {
+    const key = `${direction}${size}`;
+    const known = groups.get(key);
+    if (known !== undefined) return known;
+    const made = Array.from({ length: Math.floor(target.streamsPerDirection / size) }, (_, group) =>
+      Array.from({ length: size }, (_, i) => stream(direction, group * size + i)),
+    );
+    groups.set(key, made);
+    return made;
+  };
+  const largeAlu = target.vxm.largeAlus.map((i) => [alus + i]);
+  const small = Array.from({ length: target.vxm.alus }, (_, i) => i).filter((i) => !target.vxm.largeAlus.includes(i));
   return {
     count,
+    streamGroups,
+    largeAlu,
+    anyAlu: [...small.map((i) => [alus + i]), ...largeAlu],
     readQueue: (h, s) => reads + side(h) * slices + s,
     writeQueue: (h, s) => writes + side(h) * slices + s,
     bank: (h, s, b) => banks + (side(h) * slices + s) * 2 + b,
@@ -49,7 +71,7 @@ export function mapResources(target: Target): ResourceMap {
     load: (p) => loads + p,
     activate: (p) => activates + p,
     accumulate: (p) => accumulates + p,
-    stream: (d, s) => streams + side(d) * target.streamsPerDirection + s,
+    stream,
     send: (p) => sends + p,
     receive: (p) => receives + p,
   };

@@ -4,6 +4,7 @@ import { diagnostic } from "../../ir/diag/codes.ts";
 import { fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
 import type { Target } from "../../ir/target/target.ts";
 import type { Kernel, KernelProgram, StorageId } from "../lower/kernel.ts";
+import { entriesPlacedAsOne } from "./engines.ts";
 import { listSchedule } from "./list.ts";
 import {
   type Location,
@@ -84,8 +85,9 @@ const tunings: readonly Tuning[] = Array.from(
     i === 0
       ? plainTuning
       : {
-          order: i % 4 === 2 ? "list" : "kernels",
-          leastLoad: [16, 64, 1, 128][i % 4] as number,
+          order: i === 2 ? "kernels" : "list",
+          slack: [8, 8, 0, 32][i % 4] as number,
+          leastLoad: [16, 64, 64, 128][i % 4] as number,
           candidates: i % 3 === 0 ? 16 : 8,
           noise: i < 4 ? 0 : ([48, 128, 400][i % 3] as number),
           seed: i,
@@ -134,7 +136,9 @@ function scheduleOnce(
   index: number,
 ): BlockSchedule {
   const tuning = tunings[index] as Tuning;
-  const state = newScheduleState(target, program.storages, togetherOf(program.kernels), pinned, weights, tuning);
+  const placedAsOne = entriesPlacedAsOne(program.kernels, target.mxm.accumulators, target.lanes);
+  const together = togetherOf(program.kernels);
+  const state = newScheduleState(target, program.storages, together, pinned, weights, placedAsOne, tuning);
   const tasks = tasksOf(program.kernels);
   const place = (task: Task): void => {
     state.note = task.kernel;

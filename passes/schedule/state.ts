@@ -72,14 +72,20 @@ export interface EngineState {
   /** Cycle after the last IW issue; the next LW may issue then. */
   loadFree: number;
   lastActivate: number;
-  /** What the tile in use holds, where that is a constant. */
+  /** What the tile in use holds. */
   installed: string;
+  /** Cycles of steps still to come of the accumulations begun here. */
+  owed: number;
+  /** Accumulator entries of the accumulations begun here, as half-open ranges. */
+  readonly held: { readonly from: number; readonly to: number }[];
 }
 
 /** Knobs of the placement heuristics. The scheduler tries several settings and keeps the shortest schedule. */
 export interface Tuning {
   /** Tasks in the order of the kernels, or always the one that can start first. */
   readonly order: "kernels" | "list";
+  /** Cycles by which a task that ranks first may start later than another one. */
+  readonly slack: number;
   /** A buffer of few words is read as often as a large one: each counts as at least this many when columns are compared. */
   readonly leastLoad: number;
   /** Locations tried for a result. */
@@ -91,7 +97,15 @@ export interface Tuning {
   readonly parity: number;
 }
 
-export const plainTuning: Tuning = { order: "list", leastLoad: 1, candidates: 8, noise: 0, seed: 0, parity: 32 };
+export const plainTuning: Tuning = {
+  order: "list",
+  slack: 8,
+  leastLoad: 1,
+  candidates: 8,
+  noise: 0,
+  seed: 0,
+  parity: 32,
+};
 
 /** Where weight tiles may stand, the faster way first: in the outer columns only, so that data bursts find gaps, or in all columns. */
 export const weightColumns = ["apart", "spread"] as const;
@@ -112,6 +126,8 @@ export interface ScheduleState {
   readonly buffers: Buffer[];
   readonly bursts: Burst[];
   readonly engines: EngineState[];
+  /** Accumulator entries, the first ones, that no accumulation keeps from one task to the next. */
+  readonly placedAsOne: number;
   /** Storages read together in one pass; they want different columns. */
   readonly together: ReadonlyMap<StorageId, ReadonlySet<StorageId>>;
   /** Words used of each column and bank, to spread buffers. */
@@ -143,6 +159,7 @@ export function newScheduleState(
   together: ReadonlyMap<StorageId, ReadonlySet<StorageId>>,
   pinned: ReadonlyMap<string, Location>,
   weights: WeightColumns,
+  placedAsOne: number,
   tuning: Tuning = plainTuning,
 ): ScheduleState {
   const resources = mapResources(target);
@@ -158,7 +175,14 @@ export function newScheduleState(
     side: [],
     buffers: [],
     bursts: [],
-    engines: Array.from({ length: target.mxm.planes }, () => ({ loadFree: 0, lastActivate: -1, installed: "" })),
+    engines: Array.from({ length: target.mxm.planes }, () => ({
+      loadFree: 0,
+      lastActivate: -1,
+      installed: "",
+      owed: 0,
+      held: [],
+    })),
+    placedAsOne,
     together,
     load: new Array(2 * memColumnsPerHemisphere(target) * 2).fill(0),
     persistent: new Array(2 * memColumnsPerHemisphere(target) * 2).fill(0),

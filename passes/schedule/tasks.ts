@@ -1,8 +1,10 @@
 // Tasks: the pieces of kernels that are placed as one, with the vectors they read and write. They may be placed in any order that respects these.
-import type { Access, EwPass, Kernel, MatmulGroup } from "../lower/kernel.ts";
+import type { MxmMode } from "../../ir/target/target.ts";
+import type { Access, EwPass, Kernel, MatmulGroup, MatmulStep } from "../lower/kernel.ts";
 import { scheduleVxmPass } from "./apart.ts";
+import { enginesFreeAt, fewVectors } from "./engines.ts";
 import { scheduleGather, schedulePermute } from "./move.ts";
-import { enginesFreeAt, fewVectors, scheduleMatmul } from "./mxm.ts";
+import { hasRoom, newAccumulation, placeStepOf, probeStep, scheduleMatmul, stepFrom } from "./mxm.ts";
 import type { ScheduleState } from "./state.ts";
 import { scheduleSpread, scheduleTranspose } from "./transpose.ts";
 
@@ -14,6 +16,14 @@ export interface Task {
   readonly place: (state: ScheduleState) => void;
   /** Earliest cycle at which the units the task needs in order are free. */
   readonly unitsFree: (state: ScheduleState) => number;
+  /** Where it is known better: the cycle the task would start at, not before `from`, if it were placed now. */
+  readonly probe?: (state: ScheduleState, from: number) => number;
+  /** Set on the first of several tasks that follow each other, as many as these are. */
+  readonly parts?: number;
+  /** Whether there is room for results that are kept from this task to the last of its parts. */
+  readonly hasRoom?: (state: ScheduleState) => boolean;
+  /** Placed after the task before it. */
+  readonly follows?: true;
 }
 
 const anyTime = (): number => 0;
@@ -21,13 +31,44 @@ const anyTime = (): number => 0;
 const passReads = (pass: EwPass): Access[] => pass.sources.filter((source): source is Access => source !== "sums");
 const passWrites = (pass: EwPass): Access[] => pass.sinks.map((sink) => sink.access);
 
-function groupReads(group: MatmulGroup): Access[] {
+const stepReads = (step: MatmulStep): Access[] => [
+  step.moving.access,
+  ...step.stationary.flatMap((tile) => (tile.kind === "rows" ? [tile.window.access] : [])),
+];
+
+const groupReads = (group: MatmulGroup): Access[] => [...group.steps.flatMap(stepReads), ...passReads(group.epilogue)];
+
+/** The steps of an accumulation. */
+function stepTasks(kernel: number, mode: MxmMode, group: MatmulGroup, leastCount: number): Task[] {
+  const accumulation = newAccumulation(mode, group, leastCount);
+  const last = group.steps.length - 1;
+  return group.steps.map(
+    (step, index): Task => ({
+      kernel,
+      reads: index === last ? [...stepReads(step), ...passReads(group.epilogue)] : stepReads(step),
+      writes: index === last ? passWrites(group.epilogue) : [],
+      place: (state) => placeStepOf(state, accumulation, index),
+      unitsFree: (state) => stepFrom(state, accumulation, index),
+      probe: (state, from) => probeStep(state, accumulation, index, from),
+      ...(index === 0
+        ? { parts: group.steps.length, hasRoom: (state: ScheduleState) => hasRoom(state, accumulation) }
+        : { follows: true as const }),
+    }),
+  );
+}
+
+/** Where tile loads are the bottleneck, each is started during the one before: the groups stay together. */
+function matmulTasks(kernel: number, mode: MxmMode, groups: readonly MatmulGroup[]): Task[] {
+  const leastCount = groups.reduce((least, group) => Math.min(least, group.count), Number.POSITIVE_INFINITY);
+  if (leastCount >= fewVectors) return groups.flatMap((group) => stepTasks(kernel, mode, group, leastCount));
   return [
-    ...group.steps.flatMap((step) => [
-      step.moving.access,
-      ...step.stationary.flatMap((tile) => (tile.kind === "rows" ? [tile.window.access] : [])),
-    ]),
-    ...passReads(group.epilogue),
+    {
+      kernel,
+      reads: groups.flatMap(groupReads),
+      writes: groups.flatMap((group) => passWrites(group.epilogue)),
+      place: (state) => scheduleMatmul(state, mode, groups, leastCount),
+      unitsFree: (state) => enginesFreeAt(state, mode),
+    },
   ];
 }
 
@@ -41,19 +82,8 @@ function kernelTasks(kernel: Kernel, index: number): Task[] {
         place: (state) => scheduleVxmPass(state, pass),
         unitsFree: anyTime,
       }));
-    case "matmul": {
-      const { mode, groups } = kernel;
-      const unitsFree = (state: ScheduleState): number => enginesFreeAt(state, mode);
-      const task = (some: readonly MatmulGroup[]): Task => ({
-        kernel: index,
-        reads: some.flatMap(groupReads),
-        writes: some.flatMap((group) => passWrites(group.epilogue)),
-        place: (state) => scheduleMatmul(state, mode, some),
-        unitsFree,
-      });
-      // Where tile loads are the bottleneck, each is started during the one before: the groups stay together.
-      return groups.some((group) => group.count < fewVectors) ? [task(groups)] : groups.map((group) => task([group]));
-    }
+    case "matmul":
+      return matmulTasks(index, kernel.mode, kernel.groups);
     case "transpose":
       return kernel.jobs.map((job) => ({
         kernel: index,

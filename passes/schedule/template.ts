@@ -79,12 +79,12 @@ export function chooseStreams(
   length: number,
   high = false,
 ): number {
-  const { target, resources } = builder.state;
-  const options: number[][] = [];
-  for (let base = 0; base + bytes <= target.streamsPerDirection; base += bytes)
-    options.push(Array.from({ length: bytes }, (_, i) => resources.stream(direction, base + i)));
-  if (high) options.reverse();
-  builder.choices.push({ options, at: diagonal(direction, at, column), length });
+  const options = builder.state.resources.streamGroups(direction, bytes);
+  builder.choices.push({
+    options: high ? options.toReversed() : options,
+    at: diagonal(direction, at, column),
+    length,
+  });
   return builder.choices.length - 1;
 }
 

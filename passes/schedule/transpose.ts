@@ -4,8 +4,10 @@ import { invariant } from "../../ir/diag/diagnostic.ts";
 import { mxmColumn, planeHemisphere } from "../../ir/target/geometry.ts";
 import type { Access, EwPass, RowWindow, SpreadJob, StorageId, TransposeJob } from "../lower/kernel.ts";
 import { scheduleVxmPass } from "./apart.ts";
+import { busyUntil, engineOf, install, loadFreeAt } from "./engines.ts";
+import { placePackedLoad } from "./loads.ts";
 import { bufferOf, candidateLocations, locatePart } from "./locations.ts";
-import { addActivation, addEmission, busyUntil, install, placePackedLoad } from "./mxm.ts";
+import { addActivation, addEmission } from "./mxm.ts";
 import {
   addStorageState,
   type Buffer,
@@ -39,7 +41,7 @@ export function scheduleSpread(state: ScheduleState, jobs: readonly SpreadJob[])
       const part = (access: Access, i: number, per: number): number => Math.floor((access.vectors[i] as number) / per);
       while (
         to < count &&
-        to - from < state.target.mxm.accumulators &&
+        to - from < state.placedAsOne &&
         part(job.source, to, source.partVectors) === part(job.source, from, source.partVectors) &&
         part(job.out, to, out.partVectors) === part(job.out, from, out.partVectors)
       )
@@ -117,7 +119,7 @@ function spreadSide(state: ScheduleState, job: SpreadJob, planes: readonly numbe
   const stripes = Math.min(state.target.streamsPerDirection, state.target.mxm.loadStreamsPerPlane);
   const content: TileContent = { kind: "fill", bits: 1, k: 1, mode: "int8", stripes, bytes: 1 };
   const loaded = planes.map((plane) =>
-    placePackedLoad(state, "int8", content, plane, 0, lanes, 1, state.engines[plane]?.loadFree ?? 0),
+    placePackedLoad(state, "int8", content, plane, 0, lanes, 1, loadFreeAt(state, [plane])),
   );
   const from = Math.max(...planes.map((plane, i) => install(state, "int8", planes, plane, loaded[i] as number)));
   const moving = { access: job.source, lane: job.lane, k: 1 };
@@ -159,7 +161,7 @@ function partRanges(state: ScheduleState, job: TransposeJob): { from: number; to
   for (let i = 1; i <= job.k; i++) {
     const cut =
       i === job.k ||
-      i - from === state.target.mxm.accumulators ||
+      i - from === state.placedAsOne ||
       Math.floor((job.out.vectors[i] as number) / per) !== Math.floor((job.out.vectors[from] as number) / per);
     if (!cut) continue;
     ranges.push({ from, to: i });
@@ -181,7 +183,7 @@ function scheduleSide(state: ScheduleState, job: TransposeJob, planes: readonly 
   const rows = job.rows.vectors.length;
   const load = newTemplate(state);
   const plan = addRead(load, job.rows, column, hemisphere, 0, 1, hemisphere, wanted);
-  const loadFrom = Math.max(...planes.map((p) => state.engines[p]?.loadFree ?? 0));
+  const loadFrom = loadFreeAt(state, planes);
   const placedLoad = tryPlace(load, loadFrom);
   if (placedLoad === undefined) {
     state.stuck = true;
@@ -223,7 +225,7 @@ function scheduleSide(state: ScheduleState, job: TransposeJob, planes: readonly 
       lane: 0,
       k: job.k,
     };
-    const start = Math.max(from, ...planes.map((plane) => (state.engines[plane]?.lastActivate ?? 0) + 1));
+    const start = Math.max(from, busyUntil(state, planes) + 1);
     placeBytes(state, identity, sliceAccess(job.out, range.from, range.to), planes, byte, start, count);
   }
 }
@@ -266,8 +268,7 @@ function placeBytes(
     return;
   }
   placeAt(builder, placed);
-  for (const plane of planes)
-    (state.engines[plane] as { lastActivate: number }).lastActivate = placed.start + count - 1;
+  for (const plane of planes) engineOf(state, plane).lastActivate = placed.start + count - 1;
 }
 
 function activationTemplate(
@@ -286,14 +287,14 @@ function activationTemplate(
     const hemisphere = planeHemisphere(state.target, plane);
     const column = mxmColumn(state.target, hemisphere);
     const emission = addEmission(builder, plane, count, 1);
-    if (single) shared = addActivation(builder, "int8", moving, plane, true, emission, shared);
+    const sums = { plane, entry: 0, init: true };
+    if (single) shared = addActivation(builder, "int8", moving, sums, emission, shared);
     else
       addActivation(
         builder,
         "int8",
         moving,
-        plane,
-        true,
+        sums,
         emission,
         addRead(builder, moving.access, column, hemisphere, 0, 1, hemisphere, [byte + i]),
       );

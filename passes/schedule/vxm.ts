@@ -108,13 +108,11 @@ function addPass(
       sink !== undefined &&
       ["f16", "i8", "u8"].includes(storageById(state, (sinks[sink] as EwSink).access.storage).type);
     const large = aluOps[op.op].large || narrow;
-    const small = Array.from({ length: target.vxm.alus }, (_, a) => a).filter((a) => !target.vxm.largeAlus.includes(a));
-    const candidates = large ? target.vxm.largeAlus : [...small, ...target.vxm.largeAlus];
     // A slower operation's results come out after those of a faster one issued behind it: the ALU is kept until they cannot meet.
     const { simple, multiply, large: slow } = target.vxm.latency;
     const tail = aluLatency(target, op.op) - Math.min(simple, multiply, slow);
     builder.choices.push({
-      options: candidates.map((a) => [resources.alu(a)]),
+      options: large ? resources.largeAlu : resources.anyAlu,
       at: at + (offsets[i] as number),
       length: length + tail,
     });
@@ -284,6 +282,8 @@ export function placePass(
     for (const copy of hasCopies ? ([0, 1] as const) : ([0] as const)) {
       const builder = newTemplate(state);
       const { at, sums } = around(builder);
+      // What meets sums is read from the side these come from.
+      if (sums !== undefined && hasCopies && (copy === 0) !== (sums.direction === "E")) continue;
       addPass(builder, pass, at, period, sums, places, copy);
       const limit = found?.placed?.start ?? best?.placed.start;
       const placed = conflictsWithItself(builder) ? undefined : tryPlace(builder, from, limit);

@@ -64,7 +64,8 @@ export const stageRows: readonly StageRow[] = [
     takes: "the kernels of every class",
     gives: "bursts with issue cycles, streams and slices; cycles of every class",
     summary:
-      "Places each task as one rigid template against the reservations of queues, ports, banks, streams, matrix planes and accumulators. Several orders and settings are " +
+      "Places each task (a pass, a transposition, a step of an accumulation) as one rigid template against the reservations of queues, ports, banks, streams, matrix planes and accumulators: " +
+      "of those whose operands are computed, the one that could start first. Several settings are " +
       "tried within a budget of placed bursts, and the shortest schedule is kept. Where weights do not fit in columns of their own, all is scheduled once more with weights everywhere.",
   },
   {
