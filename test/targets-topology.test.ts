@@ -60,6 +60,13 @@ describe("topologies", () => {
     expect(Math.max(...topology.hops.flat())).toBe(diameter);
   });
 
+  test.each(["chain", "ring", "all-to-all", "torus2d"] as const)("%s: a chip and the next are neighbours", (kind) => {
+    for (const chips of [4, 6, 8, 9, 12, 16]) {
+      const { hops } = built(kind, chips);
+      for (let chip = 1; chip < chips; chip++) expect(hops[chip - 1]?.[chip]).toBe(1);
+    }
+  });
+
   test("one chip has no links in any kind", () => {
     for (const kind of ["chain", "ring", "all-to-all", "dragonfly", "switch", "torus2d", "edges"] as const) {
       expect(built(kind, 1, nvlink, { edges: [] }).links).toEqual([]);

@@ -87,12 +87,15 @@ function torus(spec: TopologySpec, ports: number, chips: number): Result<readonl
     return badCount(`torus2d needs rows and columns of at least 2, ${chips} chips cannot be laid out so`, help);
   }
   const columns = chips / rows;
+  // Every other row is numbered backwards, so that a chip and the next one are neighbours: stages of a pipeline stand on chips in order.
+  const chipAt = (row: number, column: number): number =>
+    row * columns + (row % 2 === 0 ? column : columns - 1 - column);
   const pairs = [
     ...count(rows).flatMap((row) =>
-      linePairs(columns, true).map(([a, b]) => [row * columns + a, row * columns + b] as const),
+      linePairs(columns, true).map(([a, b]) => [chipAt(row, a), chipAt(row, b)] as const),
     ),
     ...count(columns).flatMap((column) =>
-      linePairs(rows, true).map(([a, b]) => [a * columns + column, b * columns + column] as const),
+      linePairs(rows, true).map(([a, b]) => [chipAt(a, column), chipAt(b, column)] as const),
     ),
   ];
   return evenJoins("torus2d", pairs, chips, spec, ports);
