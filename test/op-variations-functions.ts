@@ -55,4 +55,118 @@ const choosing: readonly OpCase[] = [
   one("list of int64", "Gather", [ints("int64", [7], -99, 99), ints("int32", [5], 0, 6)]),
 ];
 
-export const functionCases: readonly OpCase[] = [...losses, ...logProbabilities, ...norms, ...rearranging, ...choosing];
+const unaries: readonly OpCase[] = (
+  [
+    ["Tan", -40, 40],
+    ["Asin", -1, 1],
+    ["Acos", -1, 1],
+    ["Atan", -30, 30],
+    ["Sinh", -60, 60],
+    ["Cosh", -60, 60],
+    ["Asinh", -50, 50],
+    ["Acosh", 1, 50],
+    ["Atanh", -1, 1],
+  ] as const
+).flatMap(([op, low, high]) => {
+  const edges = [Number.NaN, Infinity, -Infinity, 0, low, high, 1e-6, -1e-6, 0.3, 1.5, -1.5, 1e-3, 88.9];
+  const usual = op === "Tan" ? edges.filter((x) => Math.abs(x) < 80) : edges;
+  const small = [Math.max(low, -1), Math.min(high, Math.max(1, low + 0.1))] as const;
+  return [
+    one("many", op, [floats([3, 4, 25], 1, low, high)], {}, { opset: 22 }),
+    one("small", op, [floats([40], 2, ...small)], {}, { opset: 22 }),
+    one("edges", op, [listed("float32", [usual.length], usual)], {}, { opset: 22 }),
+  ];
+});
+
+const recurrences: readonly OpCase[] = (
+  [
+    ["RNN", 1],
+    ["GRU", 3],
+    ["LSTM", 4],
+  ] as const
+).flatMap(([op, gates]) =>
+  (["forward", "reverse", "bidirectional"] as const).flatMap((direction) => {
+    const [length, batch, width, hidden] = [3, 2, 4, 5];
+    const directions = direction === "bidirectional" ? 2 : 1;
+    const weights = [
+      floats([length, batch, width], 1),
+      constant(floats([directions, gates * hidden, width], 2, -0.5, 0.5)),
+      constant(floats([directions, gates * hidden, hidden], 3, -0.5, 0.5)),
+    ];
+    const bias = constant(floats([directions, 2 * gates * hidden], 4, -0.5, 0.5));
+    const start = floats([directions, batch, hidden], 5);
+    const outputs = op === "LSTM" ? ["y", "h", "c"] : ["y", "h"];
+    const attrs = { hidden_size: BigInt(hidden), direction };
+    const more = op === "LSTM" ? [start, constant(floats([directions, 3 * hidden], 6))] : [];
+    return [
+      one(direction, op, weights, attrs, { outputs }),
+      one(`${direction} whole`, op, [...weights, bias, null, start, ...more], attrs, { outputs }),
+      ...(op === "GRU"
+        ? [one(`${direction} reset after`, op, [...weights, bias], { ...attrs, linear_before_reset: 1n }, { outputs })]
+        : []),
+    ];
+  }),
+);
+
+const resized = floats([1, 2, 4, 5], 1);
+const factors = (...numbers: number[]) => constant(listed("float32", [numbers.length], numbers));
+const resizes: readonly OpCase[] = [
+  ...["nearest", "linear", "cubic"].flatMap((mode) =>
+    ["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"].flatMap((transformation) => {
+      const attrs = { mode, coordinate_transformation_mode: transformation };
+      return [
+        one(`${mode} ${transformation} up`, "Resize", [resized, null, factors(1, 1, 2, 3)], attrs),
+        one(`${mode} ${transformation} to sizes`, "Resize", [resized, null, null, constant(i64(1, 2, 3, 7))], attrs),
+      ];
+    }),
+  ),
+  ...["floor", "ceil", "round_prefer_ceil"].map((nearest_mode) =>
+    one(nearest_mode, "Resize", [resized, null, factors(1, 1, 1.5, 0.6)], { nearest_mode }),
+  ),
+  one("outside excluded", "Resize", [resized, null, factors(1, 1, 2, 2)], { mode: "cubic", exclude_outside: 1n }),
+  one("antialias", "Resize", [resized, null, factors(1, 1, 0.5, 0.6)], { mode: "linear", antialias: 1n }),
+  one("opset 10", "Resize", [resized, factors(1, 1, 2, 2)], { mode: "nearest" }, { opset: 10 }),
+  one("opset 9", "Upsample", [resized, factors(1, 1, 2, 3)], { mode: "linear" }, { opset: 9 }),
+  one(
+    "opset 7",
+    "Upsample",
+    [resized],
+    { mode: "nearest", scales: [1.5, 1.5, 2.5, 3.5].map(Math.floor) },
+    { opset: 7 },
+  ),
+];
+
+const image = floats([1, 4, 5, 6], 1);
+const transposed: readonly OpCase[] = [
+  one("plain", "ConvTranspose", [image, constant(floats([4, 3, 3, 2], 2))]),
+  one("strides and pads", "ConvTranspose", [image, constant(floats([4, 3, 3, 3], 2)), constant(floats([3], 3))], {
+    strides: [2n, 3n],
+    pads: [1n, 0n, 2n, 1n],
+    output_padding: [1n, 0n],
+  }),
+  one("groups, dilated", "ConvTranspose", [image, constant(floats([4, 2, 2, 3], 2))], {
+    group: 2n,
+    dilations: [2n, 1n],
+  }),
+  one("given shape", "ConvTranspose", [image, constant(floats([4, 1, 3, 3], 2))], {
+    strides: [2n, 2n],
+    output_shape: [10n, 12n],
+    auto_pad: "SAME_UPPER",
+  }),
+  one("one dimension", "ConvTranspose", [floats([2, 3, 7]), constant(floats([3, 2, 4], 2))], { strides: [2n] }),
+  one("weights at run time", "ConvTranspose", [floats([1, 2, 5]), floats([2, 2, 3], 2)], { strides: [3n] }),
+  one("squares", "LpPool", [image], { kernel_shape: [2n, 3n], strides: [2n, 1n], p: 2n }),
+  one("cubes", "LpPool", [image], { kernel_shape: [2n, 2n], pads: [1n, 0n, 0n, 1n], p: 3n }, { opset: 18 }),
+];
+
+export const functionCases: readonly OpCase[] = [
+  ...unaries,
+  ...recurrences,
+  ...resizes,
+  ...transposed,
+  ...losses,
+  ...logProbabilities,
+  ...norms,
+  ...rearranging,
+  ...choosing,
+];

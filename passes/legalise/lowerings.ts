@@ -12,12 +12,14 @@ import { qdqLowerings } from "./lower-qdq.ts";
 import { quantiseLowerings } from "./lower-quantise.ts";
 import { quantisedProductLowerings } from "./lower-quantised-products.ts";
 import { reduceLowerings } from "./lower-reduce.ts";
+import { trigonometryLowerings } from "./lower-trigonometry.ts";
 import { viewLowerings } from "./lower-views.ts";
 import type { LoweringTable } from "./site.ts";
 
 export const lowerings: LoweringTable = {
   ...elementwiseLowerings,
   ...activationLowerings,
+  ...trigonometryLowerings,
   ...castLowerings,
   ...viewLowerings,
   ...indexLowerings,

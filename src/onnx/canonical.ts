@@ -6,7 +6,7 @@ import type { Attrs } from "../../ir/graph/attr.ts";
 import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
 import { isOnnxOp, type OnnxOp, onnxOps } from "../../ir/graph/onnx-ops.ts";
 import { type OpSignature, type Problem, problem } from "../../ir/graph/op-row.ts";
-import { int64s, scalar, valueFromBytes } from "../../ir/graph/values.ts";
+import { int64s, scalar, valueFromBytes, valueFromNumbers } from "../../ir/graph/values.ts";
 import { constantValue, typeOfTensor } from "../../passes/fold/draft.ts";
 import { convertAttributes, floatAttribute, intAttribute, intsAttribute } from "./canonical-attrs.ts";
 import { expandCall, expansions } from "./expand/table.ts";
@@ -224,9 +224,28 @@ const rows: ReadonlyMap<string, readonly Row[]> = new Map<string, readonly Row[]
   ["BatchNormalization", [{ below: 14, rewrite: inferenceOnly }]],
   ["GroupNormalization", [{ below: 21, rewrite: groupScale }]],
   ["ConstantOfShape", [{ below: always, rewrite: tensorToInput("value", 1) }]],
+  ["Upsample", [{ below: always, rewrite: upsample }]],
+  ["Resize", [{ below: 11, rewrite: oldResize }]],
   ["Scatter", [{ below: always, rewrite: rename("", "ScatterElements") }]],
   ["com.microsoft.Gelu", [{ below: always, rewrite: rename("", "Gelu") }]],
 ]);
+
+/** Resize knew one way to place elements before opset 11. */
+function oldResize(_: Importer, call: RawCall): Rewritten {
+  const [x = null, scales = null] = call.inputs;
+  const attributes = new Map(call.attributes)
+    .set("coordinate_transformation_mode", { kind: "s", value: "asymmetric" })
+    .set("nearest_mode", { kind: "s", value: "floor" });
+  return { ...call, opType: "Resize", inputs: [x, null, scales], attributes };
+}
+
+function upsample(importer: Importer, call: RawCall): Rewritten {
+  const scales = call.attributes.get("scales");
+  const rest = { ...call, attributes: without(call.attributes, "scales") };
+  if (scales?.kind !== "floats") return oldResize(importer, rest);
+  const list = valueFromNumbers("float32", [scales.value.length], scales.value);
+  return oldResize(importer, withInput(rest, 1, emitConstant(importer, call, list)));
+}
 
 function topKCount(importer: Importer, call: RawCall): Rewritten {
   const k = intAttribute(call.attributes, "k");

@@ -14,6 +14,7 @@ export interface ImportedWithValues extends ImportedModel {
 
 const indexTypes: readonly DType[] = ["int64", "int32", "bool"];
 const MAX_FIXED_ELEMENTS = 64;
+const MAX_FIXED_FACTORS = 16;
 const dataDependent: readonly string[] = [codes.dataDependentShape, codes.dataDependentControl, codes.unsupportedForm];
 
 /** Lists of axes, sizes and the like, and scalars. */
@@ -22,7 +23,12 @@ function mayShape(value: TensorValue): boolean {
   return count === 1 || (value.shape.length <= 1 && count <= MAX_FIXED_ELEMENTS && indexTypes.includes(value.dtype));
 }
 
-/** Imports with the shapes of `values`; only if that fails for want of a value, with small ones fixed too. */
+/** Scales of axes, which give the shape of a resized tensor. */
+function mayScale(value: TensorValue): boolean {
+  return value.shape.length === 1 && value.dtype === "float32" && elementCount(value.shape) <= MAX_FIXED_FACTORS;
+}
+
+/** Imports with the shapes of `values`; only if that fails for want of a value, with small ones fixed too, factors last. */
 export function importWithValues(
   source: ByteSource,
   values: ReadonlyMap<string, TensorValue>,
@@ -32,7 +38,11 @@ export function importWithValues(
   const first = importModel(source, { ...options, shapes });
   if (first.ok) return { ok: true, value: { ...first.value, fixed: [] } };
   if (!first.diagnostics.some(({ code }) => dataDependent.includes(code))) return first;
-  const constants = new Map([...values].filter(([, value]) => mayShape(value)));
-  const second = importModel(source, { ...options, shapes, constants });
-  return second.ok ? { ok: true, value: { ...second.value, fixed: [...constants.keys()] } } : first;
+  for (const isFixed of [mayShape, (value: TensorValue) => mayShape(value) || mayScale(value)]) {
+    const constants = new Map([...values].filter(([, value]) => isFixed(value)));
+    const again = importModel(source, { ...options, shapes, constants });
+    if (again.ok) return { ok: true, value: { ...again.value, fixed: [...constants.keys()] } };
+    if (!again.diagnostics.some(({ code }) => code === codes.dataDependentShape)) break;
+  }
+  return first;
 }

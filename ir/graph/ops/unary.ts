@@ -1,6 +1,22 @@
 // Elementwise operators of one operand: rounding, roots, exponentials, clipping. Computed in double, rounded once.
 import { roundHalfEven } from "../../numeric/bits.ts";
-import { cos, erf, exp, log, sin, tanh } from "../../numeric/real.ts";
+import {
+  acos,
+  acosh,
+  asin,
+  asinh,
+  atan,
+  atanh,
+  cos,
+  cosh,
+  erf,
+  exp,
+  log,
+  sin,
+  sinh,
+  tan,
+  tanh,
+} from "../../numeric/real.ts";
 import { defineOp, type EvaluateContext, type OnnxOpRow } from "../op-row.ts";
 import { bigintsOf, is64Bit, numbersOf, type TensorValue, valueFromBigints, valueFromNumbers } from "../values.ts";
 import { bigMax, bigMin, inferSame, mapNumbers, mapPair, outputAt, valueAt } from "./rules.ts";
@@ -83,6 +99,15 @@ export const unaryOps = {
   Log: unary("natural logarithm", "float", log),
   Sin: unary("sine", "float", sin),
   Cos: unary("cosine", "float", cos),
+  Tan: unary("tangent", "float", tan),
+  Asin: unary("inverse of the sine", "float", asin),
+  Acos: unary("inverse of the cosine", "float", acos),
+  Atan: unary("inverse of the tangent", "float", atan),
+  Sinh: unary("hyperbolic sine", "float", sinh),
+  Cosh: unary("hyperbolic cosine", "float", cosh),
+  Asinh: unary("inverse of the hyperbolic sine", "float", asinh),
+  Acosh: unary("inverse of the hyperbolic cosine", "float", acosh),
+  Atanh: unary("inverse of the hyperbolic tangent", "float", atanh),
   Tanh: unary("hyperbolic tangent", "float", tanh),
   Erf: unary("error function", "float", erf),
   Clip: defineOp({

@@ -8,12 +8,18 @@ import { type Emitted, type Importer, type RawCall, reportProblem } from "../imp
 import { functionExpansions } from "./functions.ts";
 import { linearAttentionExpansions } from "./linear-attention.ts";
 import { lossExpansions } from "./losses.ts";
+import { recurrentExpansions } from "./recurrent.ts";
+import { resizeExpansions } from "./resize.ts";
+import { transposedConvolutionExpansions } from "./transposed-convolution.ts";
 import { type ExpansionTable, writerFor } from "./writer.ts";
 
 export const expansions: ExpansionTable = {
   ...functionExpansions,
   ...linearAttentionExpansions,
   ...lossExpansions,
+  ...recurrentExpansions,
+  ...resizeExpansions,
+  ...transposedConvolutionExpansions,
 };
 
 /** Adds the nodes that stand for a call and gives its results; undefined after reporting what is wrong. */
