@@ -99,6 +99,28 @@ function besideRead(program: Program, random: Random): Program | undefined {
   return insert(program, spot.chip, { kind: "memWrite", hemisphere, slice }, write);
 }
 
+function besideWrite(program: Program, random: Random): Program | undefined {
+  const spot = pick(random, spotsOf(program, ["write"]));
+  if (spot?.ins.op !== "write" || spot.unit.kind !== "memWrite") return undefined;
+  const { cycle, count, period, address, note, symbol } = spot.ins;
+  const words = program.symbols[symbol]?.words ?? 1;
+  const first = program.symbols[symbol]?.address ?? address;
+  const read: Instruction = {
+    op: "read",
+    cycle: cycle + period * random(count),
+    count: 1,
+    period: 1,
+    address: first + random(words),
+    stride: 0,
+    direction: random(2) === 0 ? "W" : "E",
+    stream: random(program.target.streamsPerDirection),
+    note,
+    symbol,
+  };
+  const { hemisphere, slice } = spot.unit;
+  return insert(program, spot.chip, { kind: "memRead", hemisphere, slice }, read);
+}
+
 const lastTouch = (program: Program, symbol: number): number =>
   spotsOf(program, accesses).reduce(
     (last, { ins }) => (ins.symbol === symbol ? Math.max(last, ins.cycle + (ins.count - 1) * ins.period) : last),
@@ -163,6 +185,7 @@ export const memory: readonly Mutation[] = [
   dropped("drop a write", ["operand", "completeness", "determinism", "lifetime"], ["write", "scatter"]),
   dropped("drop a read", ["operand"], ["read", "gather"]),
   onProgram("write beside a read of the same bank", ["bank"], besideRead),
+  onProgram("read beside a write of the same bank", ["bank"], besideWrite),
   onProgram("write just before a read", ["operand", "lifetime", "range", "queue", "bank"], overwrite),
   onProgram("write into a weight", ["lifetime", "range"], (program, random) => {
     const fixed = program.symbols.flatMap(({ role }, i) => (role === "weight" || role === "constant" ? [i] : []));

@@ -46,13 +46,30 @@ export function multiplyField(a: number, b: number): number {
   return a > 0 === b > 0 ? plusInfinity : minusInfinity;
 }
 
-/** Smaller representative; NaN wins. Associative, commutative, idempotent, with the infinities as neutral elements. */
+let firstInOrder = -half;
+
+/**
+ * Turns the order in which values are smaller or larger by a share of the circle they stand on. A value that meets a constant is hidden by it or
+ * not by where the constant stands: another place in every run, and what is hidden in one is seen in another.
+ */
+export function turnOrder(share: number): void {
+  firstInOrder = reduce(Math.round(prime * share) - half);
+}
+
+const rankOf = (x: number): number => (x < firstInOrder ? x + prime : x);
+
+/** Is `a` before `b`? The infinities are at the ends, wherever the order begins. */
+const isBefore = (a: number, b: number): boolean => (isSpecial(a) || isSpecial(b) ? a < b : rankOf(a) < rankOf(b));
+
+/** The earlier one in the order; NaN wins. Associative, commutative, idempotent, with the infinities as neutral elements. */
 export function minField(a: number, b: number): number {
-  return a === notANumber || b === notANumber ? notANumber : Math.min(a, b);
+  if (a === notANumber || b === notANumber) return notANumber;
+  return isBefore(a, b) ? a : b;
 }
 
 export function maxField(a: number, b: number): number {
-  return a === notANumber || b === notANumber ? notANumber : Math.max(a, b);
+  if (a === notANumber || b === notANumber) return notANumber;
+  return isBefore(a, b) ? b : a;
 }
 
 export function power(base: number, exponent: number): number {

@@ -7,6 +7,7 @@ import { checkCertificate, latencyOf } from "./certificate.ts";
 import { checkChains, checkClaimedLifetimes } from "./claims.ts";
 import { checkCompleteness } from "./completeness.ts";
 import { checkDataflow } from "./dataflow.ts";
+import { turnOrder } from "./field.ts";
 import { checkLinks } from "./links.ts";
 import { checkOverlap } from "./overlap.ts";
 import { checkRanges } from "./ranges.ts";
@@ -28,7 +29,7 @@ const maxQueueIssues = 2 ** 22;
 
 /** Short programs are followed with several draws of inputs: a lone index takes one of a program's ways only. */
 const maxRuns = 4;
-const runIssues = 2 ** 17;
+const runIssues = 2 ** 19;
 
 function checkRuns(
   findings: Findings,
@@ -42,6 +43,7 @@ function checkRuns(
   for (let run = 0; run < runs; run++) {
     // What one run has found would only be found again.
     if (run > 0 && isBroken(findings)) return;
+    turnOrder(run / maxRuns);
     checkDataflow(findings, sites, good, latency, seed + run);
   }
 }
