@@ -1,6 +1,7 @@
 // Transfers of the compiler go by the ways of the routing pass: a large copy is split over several ways, a copy to many goes along a tree, and what
 // is placed never takes longer than by the plain shortest ways.
 import { expect, test } from "vitest";
+import { linkVectorPeriod } from "../ir/target/geometry.ts";
 import type { Target, TopologyKind } from "../ir/target/target.ts";
 import { buildTopology, type Topology } from "../ir/target/topology.ts";
 import { type Copy, scheduleTransfers } from "../passes/assemble/transfer.ts";
@@ -45,6 +46,16 @@ test("a large copy goes both ways round a ring, and takes less time than by one 
   expect(Math.min(one, three)).toBeGreaterThan(1500);
   const both = scheduleTransfers(target, ring, [copy]).cycles;
   expect(both).toBeLessThan(scheduleTransfers(target, wired("chain", 4), [copy]).cycles * 0.75);
+});
+
+test("over several hops pieces follow each other: each hop more costs its latency and one piece, not the whole copy", () => {
+  const chain = wired("chain", 4);
+  const [one, three] = [1, 3].map((chip) => scheduleTransfers(target, chain, [copyOf(0, [chip], 150)]).cycles);
+  const whole = 4 * 150 * linkVectorPeriod(target);
+  const piece = 16 * linkVectorPeriod(target);
+  expect(one).toBeGreaterThan(target.link.latency + whole);
+  // Four byte planes take turns on the link.
+  expect(three).toBeLessThan((one ?? 0) + 2 * (target.link.latency + 5 * piece));
 });
 
 test("a copy to all sends every vector to every chip once", () => {

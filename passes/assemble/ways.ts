@@ -9,6 +9,9 @@ import type { Copy } from "./transfer.ts";
 
 /** Longest burst of one link: parts are cut so that parallel links and ways share them. */
 const burstVectors = 64;
+/** Pieces that are stored on the way are shorter, so that they follow each other over the hops: so many of a copy, but none shorter than that. */
+const piecesOnWay = 16;
+const leastVectorsOnWay = 16;
 /** Links looked at in the search for better ways. */
 const searchBudget = 60_000;
 
@@ -26,11 +29,15 @@ export interface Strand {
   readonly pieces: readonly CopyPiece[];
 }
 
-function piecesOf({ source, words }: Copy): CopyPiece[] {
+function piecesOf(topology: Topology, copy: Copy): CopyPiece[] {
+  const { source, words } = copy;
+  const isDirect = destinationsOf(copy).every((chip) => topology.between.has(source.chip * topology.chips + chip));
+  const onWay = Math.max(leastVectorsOnWay, Math.ceil(words / piecesOnWay));
+  const most = isDirect ? burstVectors : Math.min(burstVectors, onWay);
   const pieces: CopyPiece[] = [];
-  for (let from = 0; from < words; from += burstVectors)
+  for (let from = 0; from < words; from += most)
     for (let plane = 0; plane < source.location.width; plane++)
-      pieces.push({ plane, from, count: Math.min(burstVectors, words - from) });
+      pieces.push({ plane, from, count: Math.min(most, words - from) });
   return pieces;
 }
 
@@ -47,7 +54,7 @@ export function shortestWays(topology: Topology, copies: readonly Copy[]): reado
       for (let i = 1; i < route.length; i++)
         if (!parents.has(route[i] as number)) parents.set(route[i] as number, route[i - 1] as number);
     }
-    return { copy: index, parents, pieces: piecesOf(copy) };
+    return { copy: index, parents, pieces: piecesOf(topology, copy) };
   });
 }
 
@@ -62,7 +69,7 @@ function routeProblem(
   const transfers: RouteTransfer[] = [];
   copies.forEach((copy, index) => {
     const destinations = destinationsOf(copy);
-    for (const piece of piecesOf(copy)) {
+    for (const piece of piecesOf(topology, copy)) {
       if (destinations.length === 0) continue;
       owners.push({ copy: index, piece });
       const name = `${copy.source.region} plane ${piece.plane} word ${piece.from}`;
@@ -124,7 +131,7 @@ export function routedWays(target: Target, topology: Topology, copies: readonly 
   // Copies that stay on their chip have no transfers.
   copies.forEach((copy, index) => {
     if (destinationsOf(copy).length === 0)
-      strands.set(wayKey(index, new Map()), { copy: index, parents: new Map(), pieces: piecesOf(copy) });
+      strands.set(wayKey(index, new Map()), { copy: index, parents: new Map(), pieces: piecesOf(topology, copy) });
   });
   for (const bursts of byPart.values()) {
     const { transfer, firstVector, vectors } = bursts[0] as RouteBurst;
