@@ -52,6 +52,18 @@ describe("a wide layer", () => {
     expect(maxAbsError(execute(four, inputs).get("last_hidden_state"), expected)).toBeLessThan(1e-4);
   });
 
+  test("on five chips is left to a group of four, as no size of group that divides them is faster", () => {
+    const options = { precision: "fp32", chips: 5, tensorParallel: "auto", topology: "all-to-all" } as const;
+    const { program, sharded } = compileForTest(wide, options);
+    expect([sharded.ways, program.chips.length]).toEqual([4, 5]);
+    expect(violationsOf(program)).toEqual([]);
+    const [one, four] = [1, 4].map((ways) => compileForTest(wide, { ...options, chips: ways, tensorParallel: ways }));
+    expect(program.latencyCycles).toBeLessThan(one?.program.latencyCycles ?? 0);
+    expect(program.latencyCycles).toBeLessThanOrEqual(four?.program.latencyCycles ?? 0);
+    const expected = execute(one?.program as typeof program, inputs).get("last_hidden_state") as TensorValue;
+    expect(maxAbsError(execute(program, inputs).get("last_hidden_state"), expected)).toBeLessThan(1e-4);
+  });
+
   test("that no chip has room for is held by groups that share it", async () => {
     const small = (wordsPerBank: number): string => {
       const path = scratch.path(`small-${wordsPerBank}.json`);
@@ -71,6 +83,22 @@ describe("a wide layer", () => {
     // Left to itself the compiler finds the same.
     const found = await compile(words ?? 0, "--parallel", "auto", "--topology", "all-to-all");
     expect(JSON.parse(found.stdout).tensorParallel).toBeGreaterThan(1);
+  });
+});
+
+describe("groups of a size that the compiler chooses", () => {
+  const vit = join(models, "vit-mini.onnx");
+  test.each([
+    { chips: 3, topology: "all-to-all", sizes: [1, 3] },
+    { chips: 6, topology: "chain", sizes: [1, 2, 3] },
+  ] as const)("on $chips chips of a $topology are as fast as of any other size", ({ chips, topology, sizes }) => {
+    const at = (tensorParallel: number | "auto") =>
+      compileForTest(vit, { chips, topology, tensorParallel, precision: "fp16" });
+    const auto = at("auto");
+    const fixed = sizes.map((ways) => at(ways).program.latencyCycles);
+    expect(auto.program.latencyCycles).toBe(Math.min(...fixed));
+    expect(sizes).toContain(auto.sharded.ways);
+    expect(auto.sharded.ways).toBeGreaterThan(1);
   });
 });
 

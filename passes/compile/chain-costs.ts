@@ -56,7 +56,7 @@ export function chainProblem(input: CompiledChain, topology: Topology): ChainPro
     };
   });
   const capacityBytes = chipCapacityBytes(target);
-  const chips = topology.chips / sharded.ways;
+  const chips = Math.floor(topology.chips / sharded.ways);
   // A chip's window of one token holds what it receives, computes and sends, one after another.
   const free = { layers, degrees: [1], chips, capacityBytes, transfer: "serial", cutAfter: [], pins: [] } as const;
   return uneven.borders === undefined ? free : { ...free, borders: uneven.borders };

@@ -6,18 +6,11 @@ import { buildTopology } from "../../ir/target/topology.ts";
 import { type CompiledBlocks, lowerBlocks, scheduleBlocks } from "../assemble/classes.ts";
 import type { BlockChain } from "../blocks/blocks.ts";
 import type { WeightColumns } from "../schedule/state.ts";
-import {
-  type Attempt,
-  type Compiled,
-  type CompileOptions,
-  cutBlocks,
-  halfOnAllRanks,
-  tryCounts,
-  type Work,
-} from "./compile.ts";
+import { type Attempt, type Compiled, type CompileOptions, tryCounts } from "./compile.ts";
 import { graphDemand } from "./demand.ts";
 import { finerCuts } from "./finer-cuts.ts";
 import { freePlacement } from "./placement.ts";
+import { cutBlocks, halfOnAllRanks, type Work } from "./prepare.ts";
 import { shardFor } from "./shards.ts";
 
 export type EachCount<T> = {

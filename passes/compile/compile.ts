@@ -2,37 +2,29 @@
 import { diagnostic } from "../../ir/diag/codes.ts";
 import { fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
 import type { FusionSet } from "../../ir/graph/fusions.ts";
-import type { Graph, TensorId } from "../../ir/graph/graph.ts";
+import type { Graph } from "../../ir/graph/graph.ts";
 import type { Program } from "../../ir/machine/program.ts";
-import { wordsPerSlice } from "../../ir/target/geometry.ts";
 import type { Target, TopologySpec } from "../../ir/target/target.ts";
 import { buildTopology, type Topology } from "../../ir/target/topology.ts";
 import { type Assembled, type AssemblyOptions, assembleProgram } from "../assemble/assemble.ts";
-import { type CompiledBlocks, type LoweredBlocks, lowerBlocks, scheduleBlocks } from "../assemble/classes.ts";
-import { halfTablesOf } from "../assemble/half-tables.ts";
-import { type BlockChain, findBlocks } from "../blocks/blocks.ts";
+import type { CompiledBlocks, LoweredBlocks } from "../assemble/classes.ts";
+import type { BlockChain } from "../blocks/blocks.ts";
 import type { ChainProblem } from "../partition/problem.ts";
 import { fewestChips } from "../partition/solve.ts";
-import { columnClasses } from "../schedule/locations.ts";
 import { type WeightColumns, weightColumns } from "../schedule/state.ts";
 import type { ShardedGraph } from "../shard/sharded.ts";
 import { chainProblem, weightChain } from "./chain-costs.ts";
-import { graphDemand } from "./demand.ts";
 import { doesNotFit, type OtherDemand, shortageOf } from "./does-not-fit.ts";
 import { finerCuts } from "./finer-cuts.ts";
 import { unmetNeeds } from "./needs.ts";
 import { type OtherCount, otherCounts } from "./other-counts.ts";
 import type { PassName } from "./pass-names.ts";
 import { placeBlocks, stageBytes } from "./place.ts";
-import {
-  freePlacement,
-  type PlacementRequest,
-  pinnedBlocks,
-  type ResolvedPlacement,
-  resolvePlacement,
-} from "./placement.ts";
-import { fastest, firstThatHolds, groupSizes } from "./search-groups.ts";
-import { shardFor } from "./shards.ts";
+import { type PlacementRequest, pinnedBlocks } from "./placement.ts";
+import { predictOn } from "./predict.ts";
+import { columnsHold, type Prepared, prepare, type Work } from "./prepare.ts";
+import { fastest, firstThatHolds, type Groups, groupSizes } from "./search-groups.ts";
+import { groupKey } from "./shards.ts";
 
 /** Chips that share every layer: so many, all there are, or what gives the least latency. */
 export type TensorParallel = number | "all" | "auto";
@@ -80,15 +72,6 @@ export interface Compiled extends Assembled {
   readonly others: readonly OtherCount[];
 }
 
-export type Work = {
-  readonly model: Graph;
-  readonly sharded: ShardedGraph;
-  readonly target: Target;
-  readonly options: CompileOptions;
-  readonly chain: BlockChain;
-  readonly resolved: ResolvedPlacement;
-};
-
 /** `full`: memory does not suffice; of the problem that had no solution, or of the chip that overflowed. */
 export type Attempt =
   | { readonly kind: "done"; readonly result: Result<Compiled> }
@@ -96,32 +79,6 @@ export type Attempt =
 
 /** Placements tried for one number of chips, each with less on its fullest chip than the one before. */
 const MOST_PLACEMENTS = 6;
-
-/** The blocks of a rank's graph, cut where the request asks for it; chips of the request become stages. */
-export function cutBlocks(
-  { graph, phases, exchanges, ways }: ShardedGraph,
-  request: PlacementRequest,
-  repeats = true,
-  refine: (chain: BlockChain) => readonly number[] = () => [],
-): Result<{ readonly chain: BlockChain; readonly resolved: ResolvedPlacement }> {
-  const exported = new Set(exchanges.flatMap(({ moves }) => moves.map((move) => move.source)));
-  const natural = findBlocks(graph, [], repeats, { phases, exported });
-  const stageOf = <T extends { readonly chip: number }>(item: T): T => ({
-    ...item,
-    chip: Math.floor(item.chip / ways),
-  });
-  const resolved = resolvePlacement(graph, natural, {
-    ...request,
-    pins: request.pins.map(stageOf),
-    ...(request.stages === undefined ? {} : { stages: request.stages.map(stageOf) }),
-  });
-  if (!resolved.ok) return resolved;
-  const { stageStarts } = resolved.value;
-  const cutAt = (cuts: readonly number[]): BlockChain => findBlocks(graph, cuts, repeats, { phases, exported });
-  const asked = stageStarts.length === 0 ? natural : cutAt(stageStarts);
-  const finer = refine(asked);
-  return ok({ chain: finer.length === 0 ? asked : cutAt([...stageStarts, ...finer]), resolved: resolved.value });
-}
 
 /** Compiles a core graph. `chips: "auto"` takes the fewest that hold it. */
 export function compileGraph(graph: Graph, target: Target, options: CompileOptions): Result<Compiled> {
@@ -137,8 +94,32 @@ export function compileGraph(graph: Graph, target: Target, options: CompileOptio
     if (chips !== "auto") return compile(chips, chips);
     return firstThatHolds(groupSizes.map((ways) => () => compile(ways, ways)));
   }
-  if (tensorParallel === "auto") return fastest(chips, compile);
+  if (tensorParallel === "auto") return fastest(chips, groupsOf(graph, target, options));
   return compile(tensorParallel, chips);
+}
+
+/** What groups of any size would give, and the programs for them. What does not depend on the number of chips is made once. */
+function groupsOf(graph: Graph, target: Target, options: CompileOptions): Groups {
+  const known = new Map<string, Result<Prepared>>();
+  const preparedFor = (ways: number, chips: number): Result<Prepared> => {
+    const topology = groupTopology(target, { ...options, chips }, ways);
+    if (!topology.ok) return topology;
+    const key = groupKey(topology.value, ways);
+    const prepared = known.get(key) ?? prepare(graph, target, { ...options, chips }, ways, topology.value);
+    known.set(key, prepared);
+    return prepared;
+  };
+  return {
+    predict: (ways, chips) => {
+      const prepared = preparedFor(ways, chips);
+      if (!prepared.ok) return isStopped(prepared) ? "stopped" : "none";
+      return predictOn(prepared.value, { ...options, chips });
+    },
+    compile: (ways, chips, explains) => {
+      const prepared = preparedFor(ways, chips);
+      return prepared.ok ? compilePrepared(prepared.value, { ...options, chips }, explains) : prepared;
+    },
+  };
 }
 
 /** Blocks are cut for no less than this share of a chip. */
@@ -152,44 +133,25 @@ function compileShared(
   ways: number,
   share = 1,
 ): Result<Compiled> {
-  const group = buildTopology(
-    options.topology ?? target.topology,
-    target.link,
-    options.chips === "auto" ? ways : options.chips,
-  );
+  const group = groupTopology(target, options, ways);
   if (!group.ok) return group;
-  const goesOn = (made: Made): boolean => options.onMade?.(made) ?? true;
-  options.onStage?.("shard");
-  const shared = shardFor(model, target, group.value, ways);
-  if (!shared.ok) return shared;
-  const sharded = shared.value;
-  if (!goesOn({ pass: "shard", sharded })) return stopped;
-  options.onStage?.("blocks");
-  const halfTables = halfOnAllRanks(model, sharded, target);
-  const demand = graphDemand(sharded.graph, halfTables);
-  const isCuttable = ways === 1 && options.placement?.stages === undefined;
-  const refine = (chain: BlockChain): readonly number[] =>
-    isCuttable ? finerCuts(model, chain, demand, target, share) : [];
-  const cut = cutBlocks(sharded, options.placement ?? freePlacement, options.repeats ?? true, refine);
-  if (!cut.ok) return cut;
-  const { chain, resolved } = cut.value;
-  if (!goesOn({ pass: "blocks", chain })) return stopped;
-  const work: Work = { model, sharded, target, options, chain, resolved };
+  const prepared = prepare(model, target, options, ways, group.value, share);
+  return prepared.ok ? compilePrepared(prepared.value, options) : prepared;
+}
+
+/** The system in which a group of `ways` chips stands. */
+const groupTopology = (target: Target, { topology, chips }: CompileOptions, ways: number): Result<Topology> =>
+  buildTopology(topology ?? target.topology, target.link, chips === "auto" ? ways : chips);
+
+/** Places and assembles what was prepared on as many chips as `options` say; `explains`: what does not fit is to be told in full. */
+function compilePrepared(prepared: Prepared, options: CompileOptions, explains = true): Result<Compiled> {
+  const { demand, blocksWith, scheduled, share, isCuttable } = prepared;
+  const work: Work = { ...prepared.work, options };
+  const { model, target, chain, resolved, sharded } = work;
+  const { ways } = sharded;
   const counts = stageCounts(work);
   const pins = pinnedBlocks(chain, resolved, counts.at(-1) ?? 1);
   if (!pins.ok) return pins;
-  options.onStage?.("lower");
-  const lowered = lowerBlocks(sharded, chain, target, halfTables, options.without);
-  if (!goesOn({ pass: "lower", blocks: lowered })) return stopped;
-  const scheduled = new Map<WeightColumns, Result<CompiledBlocks>>();
-  const blocksWith = (columns: WeightColumns): Result<CompiledBlocks> => {
-    const known = scheduled.get(columns);
-    if (known !== undefined) return known;
-    options.onStage?.("schedule");
-    const blocks = scheduleBlocks(lowered, target, { weights: columns, effort: options.effort ?? 1 });
-    scheduled.set(columns, blocks);
-    return !blocks.ok || goesOn({ pass: "schedule", blocks: blocks.value, weights: columns }) ? blocks : stopped;
-  };
   const weights = weightChain(chain, demand, target, counts.at(-1) ?? 1);
   let full: Attempt = { kind: "full", problem: weights, finding: undefined };
   if (demand.weightBytes <= weights.capacityBytes * weights.chips) {
@@ -203,6 +165,7 @@ function compileShared(
     const smaller = isFiner ? compileShared(model, target, options, ways, share / 2) : undefined;
     if (smaller?.ok === true || (smaller !== undefined && isStopped(smaller))) return smaller;
   }
+  if (!explains) return fail(diagnostic("LPU4001", full.finding ?? "memory does not suffice"));
   options.onStage?.("levers");
   const blocks = scheduled.get("apart") ?? scheduled.get("spread");
   const more = blocks?.ok === true ? enoughStages(work, blocks.value, full.problem) : undefined;
@@ -221,11 +184,12 @@ export function tryCounts(
   const { options, target, sharded } = work;
   let last: Attempt | undefined;
   for (const stages of counts) {
-    const topology = buildTopology(options.topology ?? target.topology, target.link, stages * sharded.ways);
+    const idle = options.chips === "auto" ? 0 : options.chips % sharded.ways;
+    const topology = buildTopology(options.topology ?? target.topology, target.link, stages * sharded.ways + idle);
     // More chips than can be joined: what fewer of them lack is what there is to say.
     if (!topology.ok) return last ?? { kind: "done", result: topology };
     for (const columns of weightColumns) {
-      if (columns === "apart" && !outerColumnsHold(target, weightBytes / (stages * sharded.ways))) continue;
+      if (!columnsHold(target, columns, weightBytes / (stages * sharded.ways))) continue;
       const blocks = blocksWith(columns);
       if (!blocks.ok) return { kind: "done", result: blocks };
       last = compileFor(work, blocks.value, topology.value);
@@ -235,22 +199,9 @@ export function tryCounts(
   return last;
 }
 
-/** Tables that can be kept in float16 whatever the rank: of the whole table, not of a share. */
-export function halfOnAllRanks(model: Graph, { pieces }: ShardedGraph, target: Target): ReadonlySet<TensorId> {
-  const whole = halfTablesOf(model, target);
-  return new Set([...pieces].flatMap(([id, { tensor }]) => (whole.has(tensor) ? [id] : [])));
-}
-
-/** Whether the columns that are left to weights hold a chip's share of them. */
-function outerColumnsHold(target: Target, bytesPerChip: number): boolean {
-  const { narrow, all } = columnClasses(target);
-  const slices = 2 * (all - narrow) * target.mem.slicesPerColumn;
-  return slices * wordsPerSlice(target) * target.lanes >= bytesPerChip;
-}
-
 /** Numbers of stages to try in turn. */
 function stageCounts({ options, chain, resolved, sharded }: Work): readonly number[] {
-  if (options.chips !== "auto") return [options.chips / sharded.ways];
+  if (options.chips !== "auto") return [Math.floor(options.chips / sharded.ways)];
   const named = [...resolved.pins, ...(resolved.stages ?? [])].map(({ chip }) => chip + 1);
   const least = Math.max(1, ...named);
   const most = resolved.stages === undefined ? Math.max(least, chain.blocks.length) : least;

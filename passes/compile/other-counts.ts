@@ -1,12 +1,10 @@
 // What other numbers of chips would give: the same scheduled blocks placed on more chips, timed to the cycle, without addresses or programs.
 import type { TopologySpec } from "../../ir/target/target.ts";
 import { buildTopology } from "../../ir/target/topology.ts";
-import { borderOrdinals } from "../assemble/classes.ts";
 import { busiestCycles, latencyFromEnd } from "../assemble/latency-terms.ts";
-import { planTimeline } from "../assemble/timeline.ts";
-import { type CompiledChain, chainProblem } from "./chain-costs.ts";
-import { placeBlocks } from "./place.ts";
+import type { CompiledChain } from "./chain-costs.ts";
 import type { ResolvedPlacement } from "./placement.ts";
+import { timelineOn } from "./predict.ts";
 
 export interface OtherCount {
   readonly chips: number;
@@ -30,17 +28,14 @@ export function otherCounts(
   stages: number,
   endCycles: number,
 ): readonly OtherCount[] {
-  const { sharded, target, chain, compiled, resolved } = work;
-  const { graph, exchanges, ways } = sharded;
-  const ordinals = borderOrdinals(graph, chain, exchanges);
+  const { target, chain } = work;
+  const { ways } = work.sharded;
   return countsAbove(stages, chain.blocks.length).flatMap((count): OtherCount[] => {
     const topology = buildTopology(spec, target.link, count * ways);
     if (!topology.ok) return [];
-    const placed = placeBlocks(chainProblem(work, topology.value), chain, resolved, ways);
-    if (placed.kind !== "placed" || new Set(placed.stageOf).size < count) return [];
-    const chipsOf = placed.stageOf.map((stage) => Array.from({ length: ways }, (_, rank) => stage * ways + rank));
-    const input = { graph, exchanges, target, chain, compiled, chipsOf, topology: topology.value };
-    const timeline = planTimeline(input, ordinals);
+    const found = timelineOn(work, topology.value);
+    if (found === undefined || found.stages < count) return [];
+    const { timeline } = found;
     const latencyCycles = latencyFromEnd(timeline, endCycles);
     return [{ chips: count * ways, latencyCycles, initiationIntervalCycles: busiestCycles(timeline) }];
   });

@@ -41,6 +41,10 @@ function busiestLink(topology: Topology, ways: number): { load: number; hops: nu
   return { load: Math.max(0, ...load.values()), hops };
 }
 
+/** Equal where groups of so many chips share a graph in the same way. */
+export const groupKey = (topology: Topology, ways: number): string =>
+  ways === 1 ? "1" : `${ways} ${JSON.stringify(busiestLink(topology, ways))}`;
+
 function shardCosts(target: Target, topology: Topology, ways: number): ShardCosts {
   const { load, hops } = busiestLink(topology, ways);
   return {

@@ -20,7 +20,7 @@ export function stageBorders(
   copies: (stage: number) => readonly Copy[],
   schedule: (copies: readonly Copy[]) => Transfers,
 ): StageBorders {
-  const stages = topology.chips / ways;
+  const stages = Math.floor(topology.chips / ways);
   const kinds = Array.from({ length: Math.max(0, stages - 1) }, (_, stage) => borderKind(topology, ways, stage));
   if (new Set(kinds).size < 2) return { quickest: 0, borders: undefined };
   const measured = new Map<string, Measured>();
