@@ -12,7 +12,6 @@ import {
   type CompileOptions,
   compileGraph,
   type Made,
-  stopped,
   type TensorParallel,
 } from "../passes/compile/compile.ts";
 import { compileEach, type EachCount } from "../passes/compile/compile-each.ts";
@@ -20,6 +19,7 @@ import { graphDemand } from "../passes/compile/demand.ts";
 import type { OtherDemand } from "../passes/compile/does-not-fit.ts";
 import type { PassName } from "../passes/compile/pass-names.ts";
 import type { PlacementRequest } from "../passes/compile/placement.ts";
+import { stopped } from "../passes/compile/stopped.ts";
 import { legalise } from "../passes/legalise/legalise.ts";
 import { quantiseWeights } from "../passes/legalise/quantise-weights.ts";
 import { type ByteSource, openByteSource } from "./io.ts";

@@ -191,7 +191,7 @@ describe("what does not fit", () => {
     const largest = notes.slice(0, 5).map((note) => /^(\d+) bytes: weight '.+', node '\/.+'$/.exec(note)?.[1]);
     // MLP matrices of 96 x 384, in fp16.
     expect(largest).toEqual(Array.from({ length: 5 }, () => `${96 * 384 * 2}`));
-    expect(levers.some((lever) => lever.includes("int8 saves"))).toBe(true);
+    expect(levers.some((lever) => lever.includes("matrix weights to int8"))).toBe(true);
     expect(levers.some((lever) => lever.includes("tensor parallelism over 2 chips"))).toBe(true);
   });
 

@@ -25,6 +25,7 @@ import { predictOn } from "./predict.ts";
 import { columnsHold, type Prepared, prepare, type Work } from "./prepare.ts";
 import { fastest, firstThatHolds, type Groups, groupSizes } from "./search-groups.ts";
 import { groupKey } from "./shards.ts";
+import { isStopped, stopped } from "./stopped.ts";
 
 /** Chips that share every layer: so many, all there are, or what gives the least latency. */
 export type TensorParallel = number | "all" | "auto";
@@ -57,10 +58,6 @@ export type Made =
   | { readonly pass: "schedule"; readonly blocks: CompiledBlocks; readonly weights: WeightColumns }
   | { readonly pass: "partition"; readonly problem: ChainProblem; readonly chipOf: readonly number[] }
   | { readonly pass: "assemble"; readonly program: Program };
-
-/** The observer ended the compilation: nothing is wrong. */
-export const stopped: Result<never> = { ok: false, diagnostics: [] };
-export const isStopped = (result: Result<unknown>): boolean => !result.ok && result.diagnostics.length === 0;
 
 export interface Compiled extends Assembled {
   readonly chain: BlockChain;

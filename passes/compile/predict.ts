@@ -5,10 +5,11 @@ import { busiestCycles } from "../assemble/latency-terms.ts";
 import { planTimeline, type SystemTimeline } from "../assemble/timeline.ts";
 import { weightColumns } from "../schedule/state.ts";
 import { type CompiledChain, chainProblem, chipCapacityBytes } from "./chain-costs.ts";
-import { type CompileOptions, isStopped } from "./compile.ts";
+import type { CompileOptions } from "./compile.ts";
 import { placeBlocks } from "./place.ts";
 import type { ResolvedPlacement } from "./placement.ts";
 import { columnsHold, type Prepared } from "./prepare.ts";
+import { isStopped } from "./stopped.ts";
 
 export type Prediction = {
   /** Without what the last block's results take to be written. */

@@ -11,11 +11,12 @@ import { type BlockChain, findBlocks } from "../blocks/blocks.ts";
 import { columnClasses } from "../schedule/locations.ts";
 import type { WeightColumns } from "../schedule/state.ts";
 import type { ShardedGraph } from "../shard/sharded.ts";
-import { type CompileOptions, type Made, stopped } from "./compile.ts";
+import type { CompileOptions, Made } from "./compile.ts";
 import { type GraphDemand, graphDemand } from "./demand.ts";
 import { finerCuts } from "./finer-cuts.ts";
 import { freePlacement, type PlacementRequest, type ResolvedPlacement, resolvePlacement } from "./placement.ts";
 import { shardFor } from "./shards.ts";
+import { stopped } from "./stopped.ts";
 
 export type Work = {
   readonly model: Graph;

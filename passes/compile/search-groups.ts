@@ -1,8 +1,9 @@
 // Which number of chips shares every layer, where the user leaves it open: the partition solver says what each would give, and the best is compiled.
 import { diagnostic } from "../../ir/diag/codes.ts";
 import { fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
-import { type Compiled, isStopped, stopped } from "./compile.ts";
+import type { Compiled } from "./compile.ts";
 import type { Prediction } from "./predict.ts";
+import { isStopped, stopped } from "./stopped.ts";
 
 /** Numbers of chips that `--parallel tensor` tries where none is given, and the most that `auto` tries. */
 export const groupSizes: readonly number[] = [2, 4, 8, 16, 32, 64];

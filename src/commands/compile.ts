@@ -1,6 +1,6 @@
 // `lpuc compile`: the whole pipeline, a program file and its summary.
 import { fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
-import { isStopped } from "../../passes/compile/compile.ts";
+import { isStopped } from "../../passes/compile/stopped.ts";
 import { compileModel } from "../compile-model.ts";
 import { programReport } from "../report/program-report.ts";
 import { linkTable, othersText, programLines, sramTable, stageTable } from "../report/program-text.ts";
