@@ -210,6 +210,8 @@ export const definedCalls: readonly DefinedCall[] = [
     attrs: { blocksize: 2n, mode: "CRD" },
     expected: [blocksOf(ints("float32", [1, 2, 2, 4], 0, 99))],
   },
+  einsum("XY,YZ", [2, 3], [3, 2], [10, 13, 28, 40]),
+  einsum("...ZY,...Y->...Z", [1, 2, 3], [1, 3], [5, 14]),
   {
     name: "Shrink of integers",
     op: "Shrink",
@@ -219,6 +221,25 @@ export const definedCalls: readonly DefinedCall[] = [
     expected: [int8(-1, 0, 0, 0, 0, 1)],
   },
 ];
+
+/** 0, 1, 2... of both shapes. */
+function einsum(equation: string, a: readonly number[], b: readonly number[], y: readonly number[]): DefinedCall {
+  const counted = (shape: readonly number[]): TensorValue =>
+    listed(
+      "float32",
+      shape,
+      Array.from({ length: shape.reduce((n, size) => n * size, 1) }, (_, i) => i),
+    );
+  const shape = equation.includes(".") ? [1, 2] : [2, 2];
+  return {
+    name: `Einsum ${equation}`,
+    op: "Einsum",
+    opset: 12,
+    inputs: [counted(a), counted(b)],
+    attrs: { equation },
+    expected: [listed("float32", shape, y)],
+  };
+}
 
 /** Channel c, block row, block column, in this order, of [1, 2, 2, 4] in blocks of 2. */
 function blocksOf(x: TensorValue): TensorValue {

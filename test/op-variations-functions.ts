@@ -159,7 +159,56 @@ const transposed: readonly OpCase[] = [
   one("cubes", "LpPool", [image], { kernel_shape: [2n, 2n], pads: [1n, 0n, 0n, 1n], p: 3n }, { opset: 18 }),
 ];
 
+const equations: readonly OpCase[] = (
+  [
+    ["ii", [[4, 4]]],
+    ["bii->bi", [[2, 4, 4]]],
+    ["...ii->...i", [[2, 3, 4, 4]]],
+    [
+      "iji,ij->j",
+      [
+        [3, 2, 3],
+        [3, 2],
+      ],
+    ],
+    ["iiai->ai", [[3, 3, 2, 3]]],
+  ] as const
+).map(([equation, shapes]) =>
+  one(
+    equation,
+    "Einsum",
+    shapes.map((shape, i) => floats(shape, i + 1)),
+    { equation },
+  ),
+);
+
+const samples = floats([2, 12, 1], 1);
+const complex = floats([2, 9, 2], 2);
+const count = (number: number) => constant(listed("int64", [], [number]));
+const signals: readonly OpCase[] = [
+  one("real", "DFT", [samples, null, count(1)], {}, { opset: 20, toScale: true }),
+  one("real, one side", "DFT", [samples, null, count(1)], { onesided: 1n }, { opset: 20, toScale: true }),
+  one("complex, longer", "DFT", [complex, count(11), count(1)], {}, { opset: 20, toScale: true }),
+  one("complex, shorter", "DFT", [complex, count(6), count(-2)], {}, { opset: 20, toScale: true }),
+  one("inverse", "DFT", [complex, null, count(1)], { inverse: 1n }, { opset: 20, toScale: true }),
+  one("axis by attribute", "DFT", [floats([3, 4, 2], 1)], { axis: 0n }, { opset: 17, toScale: true }),
+  one(
+    "one side, window",
+    "STFT",
+    [floats([2, 40, 1], 1), count(5), constant(floats([10], 2, 0, 1))],
+    {},
+    { opset: 17, toScale: true },
+  ),
+  one("both sides", "STFT", [floats([1, 33, 1], 1), count(8), null, count(7)], { onesided: 0n }, { toScale: true }),
+  ...["HannWindow", "HammingWindow", "BlackmanWindow"].flatMap((op) => [
+    one("periodic", op, [count(9)], {}, { toScale: true }),
+    one("symmetric", op, [count(10)], { periodic: 0n }, { toScale: true }),
+  ]),
+];
+
 export const functionCases: readonly OpCase[] = [
+  ...signals,
+  ...equations,
   ...unaries,
   ...recurrences,
   ...resizes,

@@ -5,7 +5,7 @@ import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
 import { add, broadcastShape, mul, reduce, toFloat, toInt } from "./arith.ts";
 import { type CoreDraft, constantOf, emitCore, float, isFloat, shapeOf } from "./core-draft.ts";
 import { hasInput, type Lowered, type LoweringTable, outputType, refuse, type Site } from "./site.ts";
-import { expand, reshape, swapLast, withRank } from "./views.ts";
+import { expand, reshape, slice, swapLast, transpose, withRank } from "./views.ts";
 
 /** One product of operands of equal rank. */
 function product(d: CoreDraft, a: TensorId, b: TensorId): TensorId {
@@ -160,13 +160,32 @@ function contract(d: CoreDraft, first: Term, second: Term, kept: string): Term {
   return { id: reshape(d, result, [...lead, ...sizes(a, rows), ...sizes(b, columns)]), letters };
 }
 
-/** The diagonal of repeated letters is refused; an ellipsis becomes upper-case letters. */
+/** A term whose repeated letters are taken once: n x n places in a row, of which every (n + 1)th is on the diagonal. */
+function diagonal(d: CoreDraft, term: Term): Term {
+  const letters = [...term.letters];
+  const again = letters.findIndex((letter, at) => letters.indexOf(letter) < at);
+  if (again < 0) return term;
+  const first = letters.indexOf(letters[again] ?? "");
+  const shape = shapeOf(d, term.id);
+  const dims = shape.map((_, dim) => dim).filter((dim) => dim !== again);
+  const size = Math.max(shape[first] ?? 1, shape[again] ?? 1);
+  const square = shape.map((own, dim) => (dim === first || dim === again ? size : own));
+  const moved = transpose(d, expand(d, term.id, square), dims.toSpliced(dims.indexOf(first) + 1, 0, again));
+  const joined = dims.map((dim) => (dim === first ? size * size : (square[dim] ?? 1)));
+  const row = reshape(d, moved, joined);
+  const steps = dims.map((dim) => (dim === first ? size + 1 : 1));
+  const counts = dims.map((dim) => square[dim] ?? 1);
+  const starts = dims.map(() => 0);
+  return diagonal(d, { id: slice(d, row, starts, steps, counts), letters: letters.toSpliced(again, 1).join("") });
+}
+
+/** An ellipsis becomes letters that no equation has. */
 function parseEinsum(
   equation: string,
   ranks: readonly number[],
-): { readonly terms: string[]; readonly result: string } | undefined {
+): { readonly terms: string[]; readonly result: string } {
   const [left = "", given] = equation.replaceAll(" ", "").split("->");
-  const spread = "ZYXWVUTSRQ";
+  const spread = "αβγδεζηθικ";
   const widths = left.split(",").map((text, index) => (ranks[index] ?? 0) - text.replace("...", "").length);
   const widest = Math.max(
     0,
@@ -174,7 +193,6 @@ function parseEinsum(
   );
   const dots = (width: number): string => spread.slice(0, widest).slice(widest - width);
   const terms = left.split(",").map((text, index) => text.replace("...", dots(widths[index] ?? 0)));
-  if (terms.some((term) => new Set(term).size !== term.length)) return undefined;
   const all = terms.join("");
   const once = [...new Set(all)]
     .filter((letter) => all.indexOf(letter) === all.lastIndexOf(letter) && !spread.includes(letter))
@@ -188,8 +206,7 @@ function einsum(d: CoreDraft, site: Site): Lowered {
     String(site.attrs.equation),
     inputs.map((id) => shapeOf(d, id).length),
   );
-  if (parsed === undefined) return refuse("a letter is repeated in one operand");
-  const terms = inputs.map((id, index): Term => ({ id, letters: parsed.terms[index] ?? "" }));
+  const terms = inputs.map((id, index) => diagonal(d, { id, letters: parsed.terms[index] ?? "" }));
   let [result] = terms;
   if (result === undefined) return refuse("there is no operand");
   for (const [index, term] of terms.slice(1).entries()) {

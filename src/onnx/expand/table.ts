@@ -10,6 +10,7 @@ import { linearAttentionExpansions } from "./linear-attention.ts";
 import { lossExpansions } from "./losses.ts";
 import { recurrentExpansions } from "./recurrent.ts";
 import { resizeExpansions } from "./resize.ts";
+import { signalExpansions } from "./signal.ts";
 import { transposedConvolutionExpansions } from "./transposed-convolution.ts";
 import { type ExpansionTable, writerFor } from "./writer.ts";
 
@@ -19,6 +20,7 @@ export const expansions: ExpansionTable = {
   ...lossExpansions,
   ...recurrentExpansions,
   ...resizeExpansions,
+  ...signalExpansions,
   ...transposedConvolutionExpansions,
 };
 
