@@ -47,7 +47,7 @@ export function addStorage(context: LowerContext, spec: Omit<Storage, "id">): St
 export const storageOf = (context: LowerContext, id: StorageId): Storage => context.storages[id] as Storage;
 
 /** Vectors of a part where there is a choice: a tile load stays hidden behind as many, and what follows starts as early as it can. */
-const usualPart = 64;
+export const usualPart = 64;
 
 /**
  * Vectors a part of a storage holds: whole inner dimensions, at least 64 vectors where there are as many, never more than a quarter bank.

@@ -4,24 +4,15 @@ import type { GraphNode, TensorId } from "../../ir/graph/graph.ts";
 import type { AluOp } from "../../ir/machine/isa.ts";
 import type { Demands } from "./elementwise.ts";
 import { buildPass, resultHome } from "./elementwise.ts";
-import {
-  access,
-  addStorage,
-  bytesOf,
-  type Home,
-  homesOf,
-  type LowerContext,
-  newHome,
-  storedTypeOf,
-  tensorOf,
-} from "./homes.ts";
-import type { Access, EwPass, MatmulGroup, MatmulStep, StorageId } from "./kernel.ts";
+import { access, addStorage, bytesOf, type Home, homesOf, type LowerContext, storedTypeOf, tensorOf } from "./homes.ts";
+import { joinBlocks } from "./join-blocks.ts";
+import type { EwPass, MatmulGroup, MatmulStep, StorageId } from "./kernel.ts";
 import { dimOffsets, type Layout, makeLayout, runsAlongLanes } from "./layout.ts";
 import { groupLimit } from "./matmul.ts";
 import { pieceBorders, pushPasses, slicePass } from "./passes.ts";
 import { laneDimOf, moveTo } from "./request.ts";
 import type { Unit } from "./units.ts";
-import { followWalk, laneRuns, type VectorWalk, walkVectors } from "./walk.ts";
+import { laneRuns, type VectorWalk, walkVectors } from "./walk.ts";
 
 function reduceOp(node: GraphNode, float: boolean): AluOp {
   switch (node.op) {
@@ -264,86 +255,6 @@ function sumLanes(
     }
   }
   context.kernels.push({ kind: "matmul", name: node.op, origins, mode: "fp32", groups });
-}
-
-/** Most lane blocks that one pass adds up. */
-const joinedAtOnce = 4;
-
-/**
- * A home whose lane blocks are added to one vector a row, so that the product with ones has fewer steps; undefined where there is one block or
- * too many. Lanes of the last block that hold nothing are masked.
- */
-function joinBlocks(context: LowerContext, home: Home, laneDim: number, origins: readonly number[]): Home | undefined {
-  const { lanes } = context.target;
-  const runs = laneRuns(home.layout, laneDim, lanes);
-  if (runs.length < 2 || runs.length > joinedAtOnce || runs.some((run) => run.lane !== runs[0]?.lane)) return undefined;
-  const last = runs[runs.length - 1];
-  const full = runs[0]?.length as number;
-  const size = home.layout.shape[laneDim] as number;
-  const shape = home.layout.shape.map((extent, d) => (d === laneDim ? full : extent));
-  const made = makeLayout(shape, laneDim, lanes);
-  if (last === undefined || (runs[0]?.lane ?? 0) !== 0) return undefined;
-  const to = newHome(context, "joined", "f32", made.layout, made.vectors, { replicated: true });
-  const walk = walkVectors(made.layout);
-  const first = home.layout.dims.map((digits, d) =>
-    d === laneDim ? digits.filter((digit) => digit.lane !== 0) : digits,
-  );
-  const base = followWalk(walk, { ...home.layout, shape, dims: first });
-  const sources: Access[] = runs.map((run) =>
-    access(
-      home.storage,
-      base.map((v) => v + run.vector),
-    ),
-  );
-  const ops: EwPass["ops"][number][] = [];
-  const masked = last.length < full;
-  if (masked) sources.push(access(maskStorage(context, last.length), new Int32Array(base.length)));
-  const args = runs.map((_, i): EwPass["ops"][number]["args"][number] => ({ kind: "source", source: i }));
-  if (masked) {
-    ops.push({
-      op: "select",
-      args: [
-        { kind: "source", source: runs.length },
-        { kind: "source", source: runs.length - 1 },
-        { kind: "immediate", bits: 0 },
-      ],
-      reset: 0,
-    });
-    args[runs.length - 1] = { kind: "op", op: 0 };
-  }
-  while (args.length > 1) {
-    const [a, b] = args.splice(0, 2);
-    if (a === undefined || b === undefined) break;
-    ops.push({ op: "add", args: [a, b], reset: 0 });
-    args.push({ kind: "op", op: ops.length - 1 });
-  }
-  invariant(size > full, "a lane dimension in several blocks is longer than one");
-  pushPasses(context, "join blocks", origins, [
-    {
-      count: base.length,
-      sources,
-      ops,
-      sinks: [{ op: ops.length - 1, access: access(to.storage, walk.vectors), every: 1 }],
-    },
-  ]);
-  return to;
-}
-
-/** A vector with int32 1 in its first lanes. */
-function maskStorage(context: LowerContext, count: number): StorageId {
-  const key = `mask:${count}`;
-  const known = context.constants.get(key);
-  if (known !== undefined) return known;
-  const id = addStorage(context, {
-    name: "mask",
-    type: "i32",
-    vectors: 1,
-    partVectors: 1,
-    replicated: false,
-    content: { kind: "mask", bits: 1, lanes: count },
-  });
-  context.constants.set(key, id);
-  return id;
 }
 
 /** First vector (index 0 of the reduced dims) for every result position. */
