@@ -140,6 +140,10 @@ const allowed: Readonly<Record<string, Row>> = {
     why: "the whole line for the tensors of a graph",
     imports: [...irParts, ...passParts, ...backendParts, "src/compile-model", "src/report"],
   },
+  "src/generate": {
+    why: "token by token through a program",
+    imports: ["ir/diag", "ir/dtype", "ir/graph", "ir/machine", "backends/interp"],
+  },
   "src/conformance": { why: "the whole line for a recorded case", imports: conformanceParts },
   "src/conformance-worker": {
     why: "recorded cases in a thread of their own",
@@ -162,6 +166,7 @@ const allowed: Readonly<Record<string, Row>> = {
       "src/bisect",
       "src/conformance",
       "src/conformance-run",
+      "src/generate",
     ],
     packages: ["commander", "node:crypto", "node:path", "onnxruntime-node"],
   },

@@ -279,6 +279,8 @@ describe("documents", () => {
     expect(error).toMatchObject({ command: "compile", exitCode: 7, diagnostics: [{ code: "LPU1001" }] });
     await documentOf("error", 2, "compile", adder, "--bogus");
     const schemas = readdirSync(join(root, "src", "schemas")).map((name) => name.replace(/\.json$/, ""));
+    const tokens = ["--tokenizer", "models/adder.json", "-n", "1"];
+    await documentOf("generate", 0, "generate", adder, "--prompt", "1+2", ...tokens);
     await documentOf("completion", 0, "completion", "zsh");
     expect(await documentOf("diff", 0, "diff", program, program)).toMatchObject({ identical: true });
     await documentOf("stopped", 0, "compile", adder, "--stop-after", "blocks");

@@ -162,6 +162,12 @@ export const diagnosticCodes = {
       "The file given to `lpuc partition` or `lpuc alloc` is not in one of the interchange formats. The message names the place and what was expected there.",
     exit: 1,
   },
+  LPU1042: {
+    title: "tokenizer file cannot be understood",
+    explain:
+      "The file given with --tokenizer has none of the forms that lpuc reads: JSON with pieces and their scores, JSON with a vocabulary of single characters, or the binary form of llama2.c. The message says what is wrong in it.",
+    exit: 1,
+  },
   LPU1201: {
     title: "wrong number of inputs or outputs",
     explain:
@@ -255,6 +261,12 @@ export const diagnosticCodes = {
     explain:
       "Integers are computed in 32 bits on the machine; a constant of the model does not fit. Sentinels such as the largest int64 are clamped where an operator clamps them.",
     help: "export the constant with values that fit 32 bits",
+    exit: 3,
+  },
+  LPU2011: {
+    title: "not a model that continues texts",
+    explain:
+      "lpuc generate runs models with one integer input of tokens, logits for each of them, and inputs whose names say that they are positions or a mask; caches come in and go out under the same name (past and present) in the same shape, and the position says where they are written. The message names the input or output that is none of these.",
     exit: 3,
   },
   LPU3001: {

@@ -137,6 +137,13 @@ export const optionRows = {
     flags: "--resume <file>",
     summary: "keep the results in this file as they come, and do not run what it has",
   },
+  prompt: { flags: "--prompt <text>", summary: "the text to continue" },
+  tokenizer: {
+    flags: "--tokenizer <file>",
+    summary:
+      "the model's tokens: JSON with pieces and scores or with a vocabulary of characters, or llama2.c's binary form",
+  },
+  count: { flags: "-n, --tokens <n>", summary: "generate at most n tokens (default 32)" },
   // Files and viewing.
   programFile: { flags: "-o, --output <file>", summary: "file for the program (default: the model's name with .lpu)" },
   resultFile: { flags: "-o, --output <file>", summary: "write the result to a file instead of the standard output" },
@@ -237,6 +244,11 @@ export const compilingMany = compiling.filter(
       "dumpIr",
       "stopAfter",
     ].includes(name),
+);
+
+/** Compiling for executions of one program, one after the other. */
+export const generating = compiling.filter(
+  (name) => !["inFlight", "shapesOnly", "pipeline", "dumpIr", "stopAfter", "timePasses"].includes(name),
 );
 
 /** What decides the numbers a model computes, and nothing else. */

@@ -8,9 +8,10 @@ import { completionCommand } from "./completion.ts";
 import { conformanceCommand } from "./conformance.ts";
 import { diffCommand } from "./diff.ts";
 import { explainCommand } from "./explain.ts";
+import { generateCommand } from "./generate.ts";
 import { inspectCommand } from "./inspect.ts";
 import { opsCommand } from "./ops.ts";
-import { compiling, compilingMany, compilingPart, type OptionName } from "./options.ts";
+import { compiling, compilingMany, compilingPart, generating, type OptionName } from "./options.ts";
 import { allocCommand, ofModels, partitionCommand, routeCommand } from "./passes-alone.ts";
 import { runCommand } from "./run.ts";
 import { scheduleCommand } from "./schedule.ts";
@@ -106,6 +107,13 @@ export const commandRows: readonly CommandRow[] = [
     run: conformanceCommand,
   },
   {
+    name: "generate",
+    operands: "<model.onnx>",
+    summary: "continue a text token by token, each token an execution in the interpreter",
+    options: ["prompt", "tokenizer", "count", ...generating],
+    run: generateCommand,
+  },
+  {
     name: "partition",
     operands: "<problem.json|model.onnx>",
     summary: "solve a partitioning problem alone, or show a model on several numbers of chips",
@@ -151,4 +159,4 @@ export const commandRows: readonly CommandRow[] = [
 ];
 
 /** In the interface, but not implemented in this version. */
-export const laterCommands: readonly string[] = ["generate", "compare", "explore"];
+export const laterCommands: readonly string[] = ["compare", "explore"];
