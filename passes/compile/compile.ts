@@ -25,6 +25,7 @@ import { predictOn } from "./predict.ts";
 import { columnsHold, type Prepared, prepare, type Work } from "./prepare.ts";
 import { fastest, firstThatHolds, type Groups, groupSizes } from "./search-groups.ts";
 import { groupKey } from "./shards.ts";
+import { sharedDemand } from "./shared-demand.ts";
 import { isStopped, stopped } from "./stopped.ts";
 
 /** Chips that share every layer: so many, all there are, or what gives the least latency. */
@@ -168,7 +169,10 @@ function compilePrepared(prepared: Prepared, options: CompileOptions, explains =
   const more = blocks?.ok === true ? enoughStages(work, blocks.value, full.problem) : undefined;
   const others = options.otherDemands?.() ?? [];
   const { problem, finding } = full;
-  return fail(doesNotFit(shortageOf(problem, weights.capacityBytes, finding, demand, others, more, ways)));
+  const shared = (countsResults: boolean) =>
+    sharedDemand(model, target, options.topology ?? target.topology, countsResults);
+  const { capacityBytes } = weights;
+  return fail(doesNotFit(shortageOf(problem, capacityBytes, finding, demand, others, more, ways, shared)));
 }
 
 /** Each number of stages in turn, with weights in columns of their own first; the first program, or what failed last. */

@@ -9,6 +9,14 @@ import { totalBytes } from "./demand.ts";
 /** The demand of the same model with something about it changed, such as a shorter context. */
 export type OtherDemand = { readonly change: string; readonly demand: GraphDemand };
 
+/** What a chip of a group would hold if groups shared every layer. */
+export type SharedDemand = {
+  readonly ways: number;
+  readonly largestPartBytes: number;
+  /** Undefined where no number of such groups would do. */
+  readonly chipsNeeded: number | undefined;
+};
+
 type Shortage = {
   /** What was found first, if that is more than the sums say. */
   readonly finding: string | undefined;
@@ -24,8 +32,8 @@ type Shortage = {
   /** Whether so many chips were tried and do, or only the sums of bytes allow it. */
   readonly isTried: boolean;
   readonly others: readonly OtherDemand[];
-  /** Chips that share every part already. */
-  readonly ways: number;
+  /** Undefined where chips share every part already, or cannot. */
+  readonly shared: SharedDemand | undefined;
 };
 
 /** `problem` has no solution, or its solution did not fit; its capacity may be less than a chip's. */
@@ -37,6 +45,7 @@ export function shortageOf(
   others: readonly OtherDemand[],
   stagesTried: number | undefined,
   ways: number,
+  sharedDemand: (countsResults: boolean) => SharedDemand | undefined,
 ): Shortage {
   const { layers } = problem;
   const chips = problem.chips * ways;
@@ -60,7 +69,7 @@ export function shortageOf(
     chipsNeeded: stages === undefined ? undefined : stages * ways,
     isTried: stagesTried !== undefined,
     others,
-    ways,
+    shared: ways > 1 ? undefined : sharedDemand(working > 0),
   };
 }
 
@@ -140,17 +149,14 @@ function moreChips({
   return [{ text, effectBytes: (parts - chips) * chipBytes, suffices: false }];
 }
 
-/** The least power of two of chips that would share the largest part. */
-function tensorParallel(shortage: Shortage): readonly Lever[] {
-  const { finding, largestPartBytes, chipBytes, chips, demandBytes, ways } = shortage;
-  if (ways > 1) return [];
-  let degree = 2;
-  while (largestPartBytes / degree > chipBytes && degree < 1024) degree *= 2;
-  const eachBytes = Math.ceil(largestPartBytes / degree);
-  const saved = largestPartBytes - eachBytes;
-  if (saved <= 0) return [];
-  const needed = Math.max(chips, degree * Math.ceil(demandBytes / (degree * chipBytes)));
-  const options = `--tensor-parallel ${degree} --chips ${needed}`;
-  const text = `tensor parallelism over ${degree} chips (${options}) leaves ${eachBytes} of the ${largestPartBytes} bytes of the largest part on each`;
-  return [{ text, effectBytes: saved, suffices: finding === undefined && eachBytes <= chipBytes }];
+/** Groups of chips that share every layer, as far as its weights can be cut. */
+function tensorParallel({ finding, largestPartBytes, chipBytes, chips, shared }: Shortage): readonly Lever[] {
+  const saved = largestPartBytes - (shared?.largestPartBytes ?? largestPartBytes);
+  if (shared === undefined || saved <= 0) return [];
+  const { ways, largestPartBytes: each, chipsNeeded } = shared;
+  const needed = Math.max(ways * Math.ceil(chips / ways), chipsNeeded ?? ways);
+  const options = `--tensor-parallel ${ways} --chips ${needed}`;
+  const text = `tensor parallelism over ${ways} chips (${options}) leaves ${each} of the ${largestPartBytes} bytes of the largest part on each`;
+  const suffices = finding === undefined && chipsNeeded !== undefined && each <= chipBytes;
+  return [{ text, effectBytes: saved, suffices }];
 }
