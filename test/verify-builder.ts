@@ -298,7 +298,14 @@ export function finish(draft: Draft): Program {
     latencyCycles,
     latencyTerms: [{ part: "block", count: 1, cycles: latencyCycles }],
     initiationIntervalCycles: latencyCycles,
-    stages: [{ chip: 0, firstLayer: 0, lastLayer: 0, startCycle: 0, endCycle: latencyCycles, weightBytes: 0 }],
+    stages: chips.map((_, chip) => ({
+      chip,
+      firstLayer: 0,
+      lastLayer: 0,
+      startCycle: 0,
+      endCycle: latencyCycles,
+      weightBytes: 0,
+    })),
     lowerBound: { cycles: 1, by: "mem", perResource: { mxm: 0, mem: 1, link: 0, dependency: 0 } },
     debug: {
       origins: draft.origins,

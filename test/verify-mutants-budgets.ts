@@ -78,6 +78,26 @@ export const budgets: readonly Mutation[] = [
       ),
     };
   }),
+  onClaim("a stage of other cycles", ["determinism"], (program, random) => {
+    const at = random(program.stages.length);
+    const later = 1 + random(3);
+    return {
+      ...program,
+      stages: program.stages.map((stage, i) => {
+        if (i !== at) return stage;
+        if (random(2) === 0) return { ...stage, startCycle: stage.startCycle + stage.endCycle * later };
+        return {
+          ...stage,
+          endCycle: random(2) === 0 ? stage.startCycle + later : program.latencyCycles + 1000 * later,
+        };
+      }),
+    };
+  }),
+  onClaim("no stage where something is bound", ["determinism"], (program, random) => {
+    const chips = program.bindings.flatMap(({ placements }) => placements.map(({ chip }) => chip));
+    const gone = pick(random, chips);
+    return gone === undefined ? undefined : { ...program, stages: program.stages.filter(({ chip }) => chip !== gone) };
+  }),
   onClaim("no interval", ["determinism"], (program, random) => ({
     ...program,
     initiationIntervalCycles: [0, -5, 1.5, Number.NaN][random(4)] ?? 0,

@@ -15,6 +15,7 @@ import { type Findings, isBroken, newFindings, reportOf, type Site, type VerifyR
 import { checkBanks, checkQueues, checkStreams } from "./resources.ts";
 import { sitesOf } from "./sites.ts";
 import { checkWeights } from "./weights.ts";
+import { checkStages } from "./windows.ts";
 
 export interface VerifyOptions {
   /** Violations listed an invariant (all are counted). */
@@ -75,6 +76,7 @@ export function verifyProgram(program: Program, options: VerifyOptions = {}): Ve
   checkClaimedLifetimes(findings, good);
   checkCapacity(findings);
   checkCertificate(findings, good);
+  checkStages(findings, good);
   const executable = checkCompleteness(findings, good);
   if (isTooLong(findings, good)) return reportOf(findings);
   const tiles = checkWeights(findings, good);

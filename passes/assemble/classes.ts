@@ -183,7 +183,9 @@ export function scheduleBlocks(
     if (!found.ok) return found;
     const schedule = found.value;
     if (hint === undefined) hints.set(form, schedule.tuning);
-    const cycles = schedule.state.end + columnCount(target) + target.mem.latency.write;
+    // An engine may be busy with its last vector for longer than streams carry anything.
+    const engines = schedule.state.engines.map(({ lastActivate }) => lastActivate + 1);
+    const cycles = Math.max(schedule.state.end + columnCount(target) + target.mem.latency.write, ...engines);
     classes.push({ index, first, lowered, schedule, cycles });
   }
   return ok({ classes, classOf: blocks.classOf });
