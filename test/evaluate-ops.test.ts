@@ -327,6 +327,12 @@ test.each([
     { num_heads: 2, kv_num_heads: 1 },
     "arity: input seqlens_k is missing",
   ],
+  [
+    "com.microsoft.GroupQueryAttention",
+    [count(1, 1, 4), count(1, 1, 2), count(1, 1, 2), null, null, tensor("int32", [1], [0]), tensor("int32", [], [1])],
+    { num_heads: 2, kv_num_heads: 1, k_quant_type: "PER_TENSOR" },
+    "unsupported: attribute k_quant_type=PER_TENSOR",
+  ],
 ] as const)("%s refuses what it cannot take (%#)", (op, inputs, attrs, message) => {
   expect(problemsOf(op, inputs, attrs)).toContain(message);
 });

@@ -137,7 +137,24 @@ function linearAttention(recurrence: Recurrence): DefinedCall {
   };
 }
 
+/** Scales given at run time are taken as they are given. */
+const resized: DefinedCall = {
+  name: "Resize with scales as an input",
+  op: "Resize",
+  opset: 19,
+  inputs: [floats([1, 3], 1), null, listed("float32", [2], [1, 2])],
+  attrs: { mode: "nearest" },
+  expected: [
+    listed(
+      "float32",
+      [1, 6],
+      numbersIn(floats([1, 3], 1)).flatMap((x) => [x, x]),
+    ),
+  ],
+};
+
 export const definedFunctions: readonly DefinedCall[] = [
+  resized,
   swiGlu(1),
   swiGlu(1.702),
   products(0n, 0n, "float32"),

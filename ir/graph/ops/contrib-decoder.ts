@@ -1,5 +1,5 @@
 // Grouped-query attention with its cache, and rotary embedding, of com.microsoft.
-import { float, int, numberOf, optionalNumber } from "../attr.ts";
+import { float, int, numberOf, optionalNumber, string } from "../attr.ts";
 import {
   defineOp,
   type EvaluateContext,
@@ -84,9 +84,15 @@ function checkGroupInputs(ctx: InferContext, s: GroupSizes): Problem | undefined
   return problem("shape", `seqlens_k is ${shapeText(lengths)}, needed: [${s.batch}]`);
 }
 
+/** Attributes of the operator that only their defaults are taken of: a quantised cache, and scores as an output. */
+const plainGroupAttrs = { k_quant_type: "NONE", v_quant_type: "NONE", kv_cache_bit_width: 0, qk_output: 0 } as const;
+
 function inferGroup(ctx: InferContext): Inferred {
   const s = groupSizes(ctx.inputs, ctx.attrs);
   if (isProblem(s)) return s;
+  for (const [name, plain] of Object.entries(plainGroupAttrs)) {
+    if (ctx.attrs[name] !== plain) return problem("unsupported", `attribute ${name}=${String(ctx.attrs[name])}`);
+  }
   if (ctx.inputs[11] !== undefined && ctx.inputs[11] !== null && numberOf(ctx.attrs, "smooth_softmax") === 1) {
     return problem("unsupported", "smooth_softmax together with head_sink");
   }
@@ -295,6 +301,10 @@ export const contribDecoderOps = {
       do_rotary: int(0),
       rotary_interleaved: int(0),
       smooth_softmax: int(0),
+      k_quant_type: string("NONE"),
+      v_quant_type: string("NONE"),
+      kv_cache_bit_width: int(0),
+      qk_output: int(0),
     },
     infer: inferGroup,
     evaluate: groupQueryAttention,
