@@ -33,10 +33,6 @@ const rolePatterns: readonly (readonly [Role, RegExp])[] = [
 
 const typeText = ({ name, dtype, shape }: Binding): string => `${name} ${dtype}[${shape.join("x")}]`;
 
-/** What is left of the name of a cache when past and present are taken from it: equal for the two ends of one. */
-const cacheName = (name: string): string =>
-  name.toLowerCase().replaceAll(/past|present|key_values|new|cache|[^a-z0-9]/g, "");
-
 function roleOf(input: Binding, alone: boolean): Role | undefined {
   const { kind } = dtypes[input.dtype];
   if (kind === "float" && !/mask/i.test(input.name)) return undefined;
@@ -55,19 +51,13 @@ export function languageModel(program: Program): Result<LanguageModel> {
   const problems: Diagnostic[] = [];
   for (const input of inputs) {
     const role = roleOf(input, inputs.length === 1);
-    const output = outputs.find((one) => role === undefined && cacheName(one.name) === cacheName(input.name));
+    const output = outputs.find(({ renews }) => renews !== undefined && program.bindings[renews] === input);
     if (role !== undefined) roles.set(input, role);
-    else if (output === undefined)
-      problems.push(
-        refusal(`input ${typeText(input)} is neither tokens, positions, a mask nor a cache that an output renews`),
-      );
-    else if (output.shape.join() !== input.shape.join() || output.dtype !== input.dtype)
-      problems.push(
-        refusal(
-          `cache ${typeText(input)} comes out as ${typeText(output)}: it has to keep its shape, with the place to write to given by a position`,
-        ),
-      );
-    else caches.push({ input, output });
+    else if (output !== undefined) caches.push({ input, output });
+    else {
+      const what = `input ${typeText(input)} is neither tokens, positions, a mask nor a cache that an output of its name, type and shape renews`;
+      problems.push(refusal(`${what}; a cache has to keep its shape, with the place to write to given by a position`));
+    }
   }
   const tokens = [...roles].flatMap(([input, role]) => (role === "tokens" ? [input] : []));
   const window = elementCount(tokens[0]?.shape ?? []);

@@ -228,7 +228,13 @@ export const programs: fc.Arbitrary<Program> = fc.record({
   precision: name,
   chips: fc.array(chipProgram, { minLength: 1, maxLength: 2 }),
   symbols: fc.tuple(symbol, symbol),
-  bindings: fc.array(binding, { maxLength: 2 }),
+  bindings: fc.oneof(
+    fc.array(binding, { maxLength: 2 }),
+    binding.map((one) => [
+      { ...one, kind: "input" as const },
+      { ...one, kind: "output" as const, renews: 0 },
+    ]),
+  ),
   graph,
   latencyCycles: size,
   initiationIntervalCycles: size,

@@ -18,7 +18,7 @@ import { crc32 } from "./hash.ts";
 
 /** Bytes that text tools and bad transfers break: high bit, line ends, end of file. */
 export const magic: readonly number[] = [0x89, 0x4c, 0x50, 0x55, 0x0d, 0x0a, 0x1a, 0x0a];
-export const formatVersion = 2;
+export const formatVersion = 3;
 export const headerBytes = magic.length + 4;
 
 /** Order in the file; position + 1 is the number in the table. */

@@ -128,7 +128,7 @@ export function decodeProgram(reader: ProgramReader): Result<Program> {
     takeList(cursor, 1, (inner) => takeList(inner, 1, takeLaneMap)),
   );
   const symbols = readSection(file, "symbols", (cursor) => takeList(cursor, 7, takeSymbol));
-  const bindings = readSection(file, "bindings", (cursor) => takeList(cursor, 5, takeBinding));
+  const bindings = readSection(file, "bindings", (cursor) => takeList(cursor, 6, takeBinding));
   const graph = namedGraph(file, readSection(file, "graph", takeGraph), names);
   const images = readImages(file);
   checkCount(file, "symbols", names.symbols.length, symbols.length);

@@ -222,6 +222,7 @@ export function putBinding(sink: ByteSink, binding: Binding): void {
   putVarints(sink, binding.shape);
   putVarint(sink, binding.tensor);
   putList(sink, binding.placements, putPlacement);
+  putVarint(sink, binding.renews === undefined ? 0 : binding.renews + 1);
 }
 
 export function takeBinding(cursor: Cursor): Omit<Binding, "name"> {
@@ -229,7 +230,9 @@ export function takeBinding(cursor: Cursor): Omit<Binding, "name"> {
   const dtype = takeDType(cursor);
   const shape = takeVarints(cursor);
   const tensor = takeVarint(cursor);
-  return { kind, dtype, shape, tensor, placements: takeList(cursor, leastPlacementBytes, takePlacement) };
+  const placements = takeList(cursor, leastPlacementBytes, takePlacement);
+  const renews = takeVarint(cursor);
+  return { kind, dtype, shape, tensor, placements, ...(renews === 0 ? {} : { renews: renews - 1 }) };
 }
 
 function putConstant(sink: ByteSink, constant: ProgramConstant | undefined): void {

@@ -87,6 +87,14 @@ function checkBinding(program: Program, binding: Binding, where: string, report:
   for (const placement of binding.placements) {
     checkPlacement(program, tensor?.shape.length ?? 0, placement, where, report);
   }
+  if (binding.renews === undefined) return;
+  const input = program.bindings[binding.renews];
+  const isState =
+    binding.kind === "output" &&
+    input?.kind === "input" &&
+    input.dtype === binding.dtype &&
+    input.shape.join() === binding.shape.join();
+  if (!isState) report(`${where}: renews binding ${binding.renews}, which is no input of its type and shape`);
 }
 
 function checkGraph(program: Program, report: Report): void {

@@ -96,7 +96,7 @@ export const recordShapes = {
       tensor: index,
       placements: many(placementShape),
     },
-    {},
+    { renews: index },
   ),
 } as const satisfies Readonly<Record<string, Shape>>;
 

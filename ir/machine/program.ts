@@ -90,6 +90,8 @@ export interface Binding {
   readonly tensor: number;
   /** Together the placements of an output cover it once; those of an input cover it at least once. Empty for a constant output (see `constants`). */
   readonly placements: readonly Placement[];
+  /** State: this output is the next execution's value of the input at this place of `bindings`; type and shape are the same. The host carries it. */
+  readonly renews?: number;
 }
 
 /** Constants of the embedded graph. `inline`: contents in the file; `placed`: contents are the image, read through the placements. */

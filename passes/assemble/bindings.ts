@@ -1,6 +1,7 @@
 // Where the host puts the inputs of the model and finds its outputs: the border tensors of all chips, as pieces of the model's own tensors.
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { TensorId } from "../../ir/graph/graph.ts";
+import { renewedInputs } from "../../ir/graph/renewed-inputs.ts";
 import type { Binding, Placement } from "../../ir/machine/program.ts";
 import { shareSize, shareStart } from "../shard/axes.ts";
 import { pieceOrigin } from "../shard/sharded.ts";
@@ -76,8 +77,13 @@ export function makeBindings(
       placements: chips.flatMap((chip) => held.flatMap(({ tensor }) => placementsOn(tensor, chip))),
     };
   });
+  const renewed = renewedInputs(
+    inputs,
+    model.outputs.map(({ name, dtype, tensor }) => ({ name, dtype, shape: model.tensors[tensor]?.shape ?? [] })),
+  );
   const outputs = model.outputs.map((one, i): Binding => {
     const id = sharded.graph.outputs[i]?.tensor as TensorId;
+    const renews = renewed[i];
     return {
       name: one.name,
       kind: "output",
@@ -85,6 +91,7 @@ export function makeBindings(
       shape: model.tensors[one.tensor]?.shape ?? [],
       tensor: one.tensor,
       placements: outputPlacements(input, id, (chip) => placementsOn(id, chip), chips),
+      ...(renews === undefined ? {} : { renews }),
     };
   });
   return [...inputs, ...outputs];

@@ -16,7 +16,10 @@ interface Section {
 
 function bindingText(program: Program): string {
   return fields(
-    program.bindings.map(({ kind, name, dtype, shape }) => [kind, `${name} ${dtype}[${shape.join("x")}]`] as const),
+    program.bindings.map(({ kind, name, dtype, shape, renews }) => {
+      const next = renews === undefined ? "" : `, the next ${program.bindings[renews]?.name}`;
+      return [kind, `${name} ${dtype}[${shape.join("x")}]${next}`] as const;
+    }),
   );
 }
 
@@ -53,7 +56,10 @@ const sections: Readonly<Record<string, Section>> = {
   program: {
     json: (program, report) => ({
       ...report,
-      bindings: program.bindings.map(({ kind, name, dtype, shape }) => ({ kind, name, dtype, shape })),
+      bindings: program.bindings.map(({ kind, name, dtype, shape, renews }) => {
+        const binding = { kind, name, dtype, shape };
+        return renews === undefined ? binding : { ...binding, renews: program.bindings[renews]?.name };
+      }),
     }),
     text: (program, report) => `${programLines(report)}\n${bindingText(program)}`,
   },
