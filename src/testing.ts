@@ -41,3 +41,4 @@ export { compileCore, type LineResult, type LineSystem, lineWitnesses, type Witn
 export { chainProblems, placementProblems } from "./testing/partition-problems.ts";
 export { routeProblems } from "./testing/route-problems.ts";
 export { type System, systems, targets, type Wiring, wirings } from "./testing/systems.ts";
+export { type TilingOptions, tiledAllocProblems } from "./testing/tilings.ts";

@@ -38,7 +38,7 @@ const huge = 2 ** 52;
 
 /** What an ordinary node or placement does: entries of its list, and entries looked at to place. */
 export const listPerWork = 256;
-const lookedPerWork = 4_096;
+export const lookedPerWork = 4_096;
 
 function emptyFrames(depth: number): Frames {
   return {
