@@ -1,16 +1,19 @@
 // Steps of several accumulations in turn on one engine: what is ready goes between the steps of what waits, in entries of its own.
 import { describe, expect, it } from "vitest";
 import type { Access, EwPass, Kernel, MatmulGroup, Storage, StorageId } from "../passes/lower/kernel.ts";
+import { columnClasses } from "../passes/schedule/locations.ts";
 import { scheduleBlock } from "../passes/schedule/schedule.ts";
+import type { WeightColumns } from "../passes/schedule/state.ts";
 import { presetTarget } from "../src/targets/presets.ts";
 
 const preset = presetTarget("groqchip1");
 if (preset === undefined) throw new Error("the target exists");
 const target = preset;
-const count = 64;
+let count = 64;
 
 const storages: Storage[] = [];
-const storage = (type: "f16" | "f32", kind: "in" | "out" | "inner", vectors = count): number => {
+const storage = (type: "f16" | "f32", kind: "in" | "out" | "inner"): number => {
+  const vectors = count;
   const id = storages.length;
   storages.push({
     id: id as StorageId,
@@ -60,8 +63,9 @@ const matmul = (groups: readonly MatmulGroup[]): Kernel => ({
 });
 
 /** Kernels in which three accumulations (one an engine, and one to spare) wait for a chain of passes, and others do not. */
-function waiting(): Kernel[] {
+function waiting(rows = 64): Kernel[] {
   storages.length = 0;
+  count = rows;
   const ready = storage("f16", "in");
   const start = storage("f32", "in");
   const links = Array.from({ length: 8 }, () => storage("f32", "inner"));
@@ -141,5 +145,39 @@ describe("accumulations placed a step at a time", () => {
     const planes = usesOf(waiting(), 320 + count);
     for (const uses of planes) expect(mostOpen(uses)).toBeLessThanOrEqual(2);
     expect(planes.flat().filter((use) => use.emit)).toHaveLength(12);
+  });
+});
+
+describe("columns of weights", () => {
+  const usedBy = (weights: WeightColumns, rows: number): { tiles: number[]; data: number[]; narrow: number } => {
+    const kernels = waiting(rows);
+    const made = scheduleBlock(target, { storages: [...storages], kernels }, new Map(), { weights, effort: 0 });
+    if (!made.ok) throw new Error("a schedule is found");
+    const columnsOf = (kind: "tile" | "part"): number[] => {
+      const found = made.value.state.buffers.filter((buffer) => buffer.content.kind === kind);
+      const columns = found.flatMap((buffer) =>
+        buffer.slices.map((slice) => Math.floor(slice / target.mem.slicesPerColumn)),
+      );
+      return [...new Set(columns)].sort((a, b) => a - b);
+    };
+    return { tiles: columnsOf("tile"), data: columnsOf("part"), narrow: columnClasses(target, weights).narrow };
+  };
+
+  it("are few and outside where loads are hidden behind bursts", () => {
+    const few = usedBy("outermost", 64);
+    const more = usedBy("apart", 64);
+    for (const { tiles, data, narrow } of [few, more]) {
+      expect(Math.min(...tiles)).toBeGreaterThanOrEqual(narrow);
+      expect(Math.max(...data)).toBeLessThan(narrow);
+    }
+    expect(few.narrow).toBeGreaterThan(more.narrow);
+    expect(few.tiles.length).toBeLessThan(more.tiles.length);
+  });
+
+  it("are as many as loads can take streams from where nothing hides them", () => {
+    expect(usedBy("outermost", 1)).toEqual({
+      ...usedBy("apart", 1),
+      narrow: columnClasses(target, "outermost").narrow,
+    });
   });
 });

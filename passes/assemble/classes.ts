@@ -36,7 +36,7 @@ export function borderLocation(
   width: number,
   part: number,
 ): Location {
-  const { wide, narrow } = columnClasses(target);
+  const { wide, narrow } = columnClasses(target, "apart");
   const hemisphere: Hemisphere = ordinal % 2 === 0 ? "W" : "E";
   const index = Math.floor(ordinal / 2) * 2 + part;
   if (storage.type === "f32" || storage.type === "i32")

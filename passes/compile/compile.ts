@@ -165,7 +165,7 @@ function compilePrepared(prepared: Prepared, options: CompileOptions, explains =
   }
   if (!explains) return fail(diagnostic("LPU4001", full.finding ?? "memory does not suffice"));
   options.onStage?.("levers");
-  const blocks = scheduled.get("apart") ?? scheduled.get("spread");
+  const blocks = weightColumns.map((columns) => scheduled.get(columns)).find((found) => found !== undefined);
   const more = blocks?.ok === true ? enoughStages(work, blocks.value, full.problem) : undefined;
   const others = options.otherDemands?.() ?? [];
   const { problem, finding } = full;

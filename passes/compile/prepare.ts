@@ -119,8 +119,8 @@ export function halfOnAllRanks(model: Graph, { pieces }: ShardedGraph, target: T
 
 /** Whether the columns that weights may take hold a chip's share of them. */
 export function columnsHold(target: Target, columns: WeightColumns, bytesPerChip: number): boolean {
-  if (columns !== "apart") return true;
-  const { narrow, all } = columnClasses(target);
+  if (columns === "spread") return true;
+  const { narrow, all } = columnClasses(target, columns);
   const slices = 2 * (all - narrow) * target.mem.slicesPerColumn;
   return slices * wordsPerSlice(target) * target.lanes >= bytesPerChip;
 }

@@ -63,6 +63,10 @@ export function install(
   return cycle + iw;
 }
 
+/** Whether tile loads are the bottleneck of some kernel. */
+export const waitsForLoads = (kernels: readonly Kernel[]): boolean =>
+  kernels.some((kernel) => kernel.kind === "matmul" && kernel.groups.some((group) => group.count < fewVectors));
+
 /** Entries [0, n) are used by accumulations that are placed as one; those that are placed a step at a time have the others. */
 export function entriesPlacedAsOne(kernels: readonly Kernel[], accumulators: number, lanes: number): number {
   let most = lanes;

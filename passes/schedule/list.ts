@@ -82,9 +82,12 @@ function choose(
   ready: ReadonlyMap<number, number>,
   missing: readonly number[],
 ): number {
-  const { slack } = state.tuning;
+  const { slack, ahead } = state.tuning;
   const found: { index: number; start: number }[] = [];
-  for (const [index, at] of ready) found.push({ index, start: Math.max(at, (tasks[index] as Task).unitsFree(state)) });
+  for (const [index, at] of ready) {
+    const { unitsFree, probe } = tasks[index] as Task;
+    found.push({ index, start: Math.max(at, unitsFree(state)) - (probe === undefined ? 0 : ahead) });
+  }
   found.sort((a, b) => a.start - b.start || a.index - b.index);
   let best = -1;
   let first = Number.POSITIVE_INFINITY;
@@ -93,7 +96,7 @@ function choose(
     if (start > first + slack) break;
     const task = tasks[index] as Task;
     if (!mayBegin(state, tasks, missing, index)) continue;
-    const actual = task.probe !== undefined && probes++ < mostProbes ? task.probe(state, start) : start;
+    const actual = task.probe !== undefined && probes++ < mostProbes ? task.probe(state, start + ahead) - ahead : start;
     if (actual > first + slack || (actual >= first - slack && index > best)) continue;
     best = index;
     first = actual;

@@ -116,7 +116,7 @@ const imbalance = { factor: 1.15, words: 256 };
 
 /** The hemisphere a tile is kept in: its engine's, unless that one is much fuller. */
 function tileSide(state: ScheduleState, engine: Hemisphere): Hemisphere {
-  const { all } = columnClasses(state.target);
+  const { all } = columnClasses(state.target, state.weights);
   const words = (hemisphere: Hemisphere): number => {
     let sum = 0;
     for (let column = 0; column < all; column++)
@@ -135,10 +135,10 @@ function tileBuffer(state: ScheduleState, content: TileContent, rows: number, en
   const hemisphere = tileSide(state, engine);
   const perColumn = state.target.mem.slicesPerColumn;
   const columns = Math.ceil(content.stripes / perColumn);
-  const { narrow, all } = columnClasses(state.target);
+  const { narrow, all } = columnClasses(state.target, state.weights);
   const words = content.kind === "fill" ? 1 : Math.ceil(rows / rowsPerCycle(content));
   const cost = (column: number, bank: number): number =>
-    persistentLoad(state, hemisphere, column, bank) + (column < narrow && state.weights === "apart" ? 1e9 : 0);
+    persistentLoad(state, hemisphere, column, bank) + (column < narrow && state.weights !== "spread" ? 1e9 : 0);
   const bankCost = (bank: number): { chosen: number[]; total: number } => {
     const order = Array.from({ length: all }, (_, c) => c).sort((a, b) => cost(a, bank) - cost(b, bank) || b - a);
     const chosen = order.slice(0, columns).sort((a, b) => a - b);

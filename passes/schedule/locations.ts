@@ -14,17 +14,19 @@ import {
   pinKey,
   type ScheduleState,
   storageById,
+  type WeightColumns,
 } from "./state.ts";
 
 const hemispheres = ["W", "E"] as const;
 
 /**
- * Columns [0, wide) hold 4-byte data, [wide, narrow) the others. The outer ones, as many as one load takes streams from, are left to weights:
- * a tile load is short but frequent, and would leave no long gaps for bursts of data.
+ * Columns [0, wide) hold 4-byte data, [wide, narrow) the others. The outer ones, as many as one load takes all its streams from, or half as many,
+ * are left to weights: a tile load is short but frequent, and would leave no long gaps for bursts of data.
  */
-export function columnClasses(target: Target): { wide: number; narrow: number; all: number } {
+export function columnClasses(target: Target, columns: WeightColumns): { wide: number; narrow: number; all: number } {
   const all = memColumnsPerHemisphere(target);
-  const weights = Math.ceil(target.mxm.loadStreamsPerPlane / target.mem.slicesPerColumn);
+  const most = Math.ceil(target.mxm.loadStreamsPerPlane / target.mem.slicesPerColumn);
+  const weights = columns === "outermost" ? Math.ceil(most / 2) : most;
   const rest = Math.max(2, all - weights);
   const wide = Math.max(1, Math.min(rest - 1, Math.ceil(rest * 0.57)));
   return { wide, narrow: rest, all };
@@ -90,7 +92,7 @@ export function candidateLocations(
   part: number,
   side: Hemisphere | undefined,
 ): Location[] {
-  const { wide, narrow, all } = columnClasses(state.target);
+  const { wide, narrow, all } = columnClasses(state.target, state.weights);
   const width = bytesOfStorage(storage);
   const perColumn = state.target.mem.slicesPerColumn;
   // The identity is read while narrow results are written: it stands apart from them.

@@ -4,7 +4,7 @@ import { diagnostic } from "../../ir/diag/codes.ts";
 import { fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
 import type { Target } from "../../ir/target/target.ts";
 import type { Kernel, KernelProgram, StorageId } from "../lower/kernel.ts";
-import { entriesPlacedAsOne } from "./engines.ts";
+import { entriesPlacedAsOne, waitsForLoads } from "./engines.ts";
 import { listSchedule } from "./list.ts";
 import {
   type Location,
@@ -76,7 +76,7 @@ export interface BlockSchedule {
 }
 
 /** Bursts that may be placed in search of a shorter schedule; the number of tries follows from it, so it never depends on the machine. */
-const searchBudget = 250_000;
+const searchBudget = 300_000;
 const mostTries = 24;
 
 const tunings: readonly Tuning[] = Array.from(
@@ -86,12 +86,13 @@ const tunings: readonly Tuning[] = Array.from(
       ? plainTuning
       : {
           order: i === 2 ? "kernels" : "list",
-          slack: [8, 8, 0, 32][i % 4] as number,
-          leastLoad: [16, 64, 64, 128][i % 4] as number,
-          candidates: i % 3 === 0 ? 16 : 8,
-          noise: i < 4 ? 0 : ([48, 128, 400][i % 3] as number),
+          slack: [32, 8, 16, 64][i % 4] as number,
+          ahead: [100, 64, 128][i % 3] as number,
+          leastLoad: 128,
+          candidates: 8,
+          noise: i < 4 ? 0 : ([48, 24, 100][i % 3] as number),
           seed: i,
-          parity: i % 2 === 0 ? 0 : 32,
+          parity: i % 5 === 0 ? 64 : 32,
         },
 );
 
@@ -136,9 +137,11 @@ function scheduleOnce(
   index: number,
 ): BlockSchedule {
   const tuning = tunings[index] as Tuning;
+  // Loads that nothing hides take all streams, and these come from as many columns.
+  const columns = weights === "outermost" && waitsForLoads(program.kernels) ? "apart" : weights;
   const placedAsOne = entriesPlacedAsOne(program.kernels, target.mxm.accumulators, target.lanes);
   const together = togetherOf(program.kernels);
-  const state = newScheduleState(target, program.storages, together, pinned, weights, placedAsOne, tuning);
+  const state = newScheduleState(target, program.storages, together, pinned, columns, placedAsOne, tuning);
   const tasks = tasksOf(program.kernels);
   const place = (task: Task): void => {
     state.note = task.kernel;

@@ -86,6 +86,8 @@ export interface Tuning {
   readonly order: "kernels" | "list";
   /** Cycles by which a task that ranks first may start later than another one. */
   readonly slack: number;
+  /** Cycles by which the steps of accumulations are placed before what else could start then: engines find their streams and ports first. */
+  readonly ahead: number;
   /** A buffer of few words is read as often as a large one: each counts as at least this many when columns are compared. */
   readonly leastLoad: number;
   /** Locations tried for a result. */
@@ -99,16 +101,20 @@ export interface Tuning {
 
 export const plainTuning: Tuning = {
   order: "list",
-  slack: 8,
-  leastLoad: 1,
+  slack: 32,
+  ahead: 100,
+  leastLoad: 128,
   candidates: 8,
   noise: 0,
   seed: 0,
   parity: 32,
 };
 
-/** Where weight tiles may stand, the faster way first: in the outer columns only, so that data bursts find gaps, or in all columns. */
-export const weightColumns = ["apart", "spread"] as const;
+/**
+ * Where weight tiles may stand, the faster way first: in half as many of the outer columns as one load can take streams from, in all of these, so
+ * that data bursts find gaps, or in all columns.
+ */
+export const weightColumns = ["outermost", "apart", "spread"] as const;
 export type WeightColumns = (typeof weightColumns)[number];
 
 export interface ScheduleState {
