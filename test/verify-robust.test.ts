@@ -5,7 +5,8 @@ import { verifyProgram } from "../backends/check/verify.ts";
 import type { Program } from "../ir/machine/program.ts";
 import { programs } from "./encode-programs.ts";
 import { newRandom, type Random } from "./verify-mutation.ts";
-import { gatherProgram, linkProgram, matmulProgram, permuteProgram, softmaxProgram } from "./verify-programs.ts";
+import { matmulProgram, softmaxProgram } from "./verify-programs.ts";
+import { gatherProgram, linkProgram, permuteProgram } from "./verify-programs-moves.ts";
 
 test("random programs are judged", () => {
   fc.assert(

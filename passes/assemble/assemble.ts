@@ -1,18 +1,13 @@
 // From compiled blocks, a chip for each and a wired system to the machine program: timeline, address maps, stamped instructions, symbols, bindings.
 
-import { diagnostic } from "../../ir/diag/codes.ts";
 import { type Diagnostic, ok, type Result } from "../../ir/diag/diagnostic.ts";
-import type { CoreOp } from "../../ir/graph/core-ops.ts";
-import type { Graph, GraphNode, NodeOrigin, TensorId } from "../../ir/graph/graph.ts";
+import type { Graph } from "../../ir/graph/graph.ts";
 import type { Instruction } from "../../ir/machine/isa.ts";
 import {
   type ChipProgram,
-  type Placement,
   type Program,
-  type ProgramConstant,
   type ProgramSymbol,
   type Queue,
-  type StageInfo,
   type Unit,
   unitName,
 } from "../../ir/machine/program.ts";
@@ -39,6 +34,8 @@ import { newConstantReader } from "./contents.ts";
 import { busiestCycles, latencyTermsOf } from "./latency-terms.ts";
 import { lowerBoundOf } from "./lower-bound.ts";
 import { collectConstants, modelConstants, type RankConstants } from "./placed-constants.ts";
+import { makeStages, type OriginIndex, originIndex, programGraph } from "./program-claims.ts";
+import { placeText } from "./program-text.ts";
 import { planTimeline, type SystemTimeline } from "./timeline.ts";
 
 export interface AssemblyOptions {
@@ -191,24 +188,6 @@ function noteFor(
   return notes.length - 1;
 }
 
-interface OriginIndex {
-  readonly list: NodeOrigin[];
-  readonly ofNode: (node: GraphNode) => readonly number[];
-}
-
-/** Source nodes in the order of the model's nodes, and for each node the ones it comes from. */
-function originIndex(model: Graph): OriginIndex {
-  const list: NodeOrigin[] = [];
-  const known = new Map<string, number>();
-  const key = (origin: NodeOrigin): string => `${origin.index}:${origin.name}`;
-  for (const origin of model.nodes.flatMap((node) => node.origins)) {
-    if (known.has(key(origin))) continue;
-    known.set(key(origin), list.length);
-    list.push(origin);
-  }
-  return { list, ofNode: (node) => node.origins.flatMap((origin) => known.get(key(origin)) ?? []) };
-}
-
 type SymbolOf = (kind: "persistent" | "border", key: string) => number;
 
 /** Symbols of what lives on a chip outside blocks. */
@@ -343,121 +322,4 @@ function stampTraffic(
       else draft.add(burst.unit, full);
     }
   }
-}
-
-/** The first few of many names. */
-const named = (names: readonly string[]): string =>
-  names.length <= 6 ? names.join(", ") : `${names.slice(0, 6).join(", ")} and ${names.length - 6} more`;
-
-/** Program text takes the highest words of every slice. */
-function placeText(
-  target: Target,
-  chip: number,
-  memory: ChipMemory,
-  textBytes: number,
-  symbols: ProgramSymbol[],
-  end: number,
-): Diagnostic[] {
-  const slices = 2 * target.mem.slicesPerHemisphere;
-  const words = Math.ceil(textBytes / target.lanes / slices);
-  const problems: Diagnostic[] = [];
-  let worst: { over: number; use: (typeof memory.uses)[number] } | undefined;
-  for (const use of memory.uses) {
-    const room = target.mem.wordsPerBank - (use.bank === target.mem.banks - 1 ? words : 0);
-    const over = use.words - room;
-    if (over > 0 && (worst === undefined || over > worst.over)) worst = { over, use };
-  }
-  if (worst === undefined && words > target.mem.wordsPerBank)
-    problems.push(
-      diagnostic(
-        "LPU4001",
-        `chip ${chip}: program text takes ${words} words of every slice, a bank has ${target.mem.wordsPerBank}`,
-      ),
-    );
-  if (worst !== undefined) {
-    const { names, bank, words: need, persistentWords } = worst.use;
-    const text = bank === target.mem.banks - 1 ? words : 0;
-    problems.push(
-      diagnostic(
-        "LPU4001",
-        `chip ${chip}: the fullest of the banks ${named(names)} needs ${need + text} words (weights and constants at most ${persistentWords}, program text ${text}), it has ${target.mem.wordsPerBank}`,
-      ),
-    );
-  }
-  const all = [...Array(slices).keys()].map((i) => ({
-    hemisphere: i < target.mem.slicesPerHemisphere ? ("W" as const) : ("E" as const),
-    slice: i % target.mem.slicesPerHemisphere,
-  }));
-  if (words > 0)
-    symbols.push({
-      name: "program text",
-      chip,
-      role: "text",
-      slices: all,
-      address: target.mem.banks * target.mem.wordsPerBank - words,
-      words,
-      from: 0,
-      until: end,
-    });
-  return problems;
-}
-
-function programGraph(
-  graph: Graph,
-  constants: ReadonlyMap<TensorId, readonly Placement[]>,
-  origins: OriginIndex,
-): Program["graph"] {
-  const used = new Set<TensorId>([
-    ...graph.nodes.flatMap((node) => node.inputs.filter((id): id is TensorId => id !== null)),
-    ...graph.outputs.map((output) => output.tensor),
-  ]);
-  const constantOf = (id: TensorId): ProgramConstant | undefined => {
-    const tensor = graph.tensors[id];
-    if (tensor?.data === undefined) return undefined;
-    const placed = constants.get(id);
-    if (placed !== undefined) return { kind: "placed", placements: placed };
-    if (!used.has(id)) return { kind: "inline", bytes: new Uint8Array(0) };
-    return { kind: "inline", bytes: tensor.data.read().slice() };
-  };
-  return {
-    tensors: graph.tensors.map((tensor) => {
-      const constant = constantOf(tensor.id);
-      return {
-        name: tensor.name,
-        dtype: tensor.dtype,
-        shape: tensor.shape,
-        ...(constant === undefined ? {} : { constant }),
-      };
-    }),
-    nodes: graph.nodes.map((node) => ({
-      op: node.op as CoreOp,
-      inputs: node.inputs.map((id) => id as number),
-      output: node.outputs[0] as number,
-      attrs: node.attrs,
-      origins: origins.ofNode(node),
-    })),
-  };
-}
-
-function makeStages(input: AssemblyInput, timeline: SystemTimeline, uses: readonly ChipUse[]): StageInfo[] {
-  return uses.flatMap(({ chip, memory }) => {
-    const mine = input.chain.blocks.filter((block) => input.chipsOf[block.index]?.includes(chip));
-    const layers = mine.flatMap((block) => block.layer ?? []);
-    if (mine.length === 0) return [];
-    const window = timeline.windows[chip] as { start: number; end: number };
-    const weightBytes = [...memory.persistent.values()].reduce(
-      (sum, entry) => sum + entry.buffer.words * entry.buffer.slices.length * input.target.lanes,
-      0,
-    );
-    return [
-      {
-        chip,
-        firstLayer: layers[0] ?? -1,
-        lastLayer: layers[layers.length - 1] ?? -1,
-        startCycle: window.start,
-        endCycle: window.end,
-        weightBytes,
-      },
-    ];
-  });
 }
