@@ -3,7 +3,7 @@ import { numberOf, optionalNumber, optionalNumbers } from "../../ir/graph/attr.t
 import type { TensorId } from "../../ir/graph/graph.ts";
 import { add, and, eq, le, lt, max, select, sub } from "./arith.ts";
 import { attend, joinHeads, rotate, splitHeads } from "./attend.ts";
-import { type CoreDraft, float, int, shapeOf } from "./core-draft.ts";
+import { type CoreDraft, float, int, shapeOf, uniform } from "./core-draft.ts";
 import { geluErf, geluTanh, swish } from "./lower-activation.ts";
 import { both, distances, inverseRoot, windowBias } from "./lower-attention.ts";
 import { gatherRows, writeRows } from "./lower-index.ts";
@@ -17,7 +17,6 @@ import {
   type Lowered,
   type LoweringTable,
   optionalInput,
-  outputType,
   type Site,
   typeAt,
 } from "./site.ts";
@@ -160,22 +159,28 @@ function groupRotary(d: CoreDraft, site: Site, x: TensorId, past: TensorId): Ten
   return rotate(d, x, rows(7), rows(8), numberOf(site.attrs, "rotary_interleaved") === 1);
 }
 
-/** The cache, brought to its present length, with the new entries after each sample's past. */
+/** The cache, brought to its present length, with the new entries after each sample's past and 0 behind them. */
 function presentCache(d: CoreDraft, site: Site, index: number, added: TensorId, past: TensorId): TensorId {
-  const [batch = 1, heads = 1, length = 1, size = 1] = (site.outputs[1] ?? outputType(site)).shape;
-  const keys = site.outputs.length > 1 ? length : (typeAt(site, 3).shape[2] ?? 0);
+  const [batch = 1, heads = 1, queries = 1, size = 1] = shapeOf(d, added);
+  const before = hasInput(site, index) ? (typeAt(site, index).shape[2] ?? 0) : 0;
+  const total = constantNumbers(site, 6)?.[0];
+  const keys = total === undefined ? before + queries : Math.max(before, total);
   const shape = [batch, heads, keys, size];
   const old = hasInput(site, index) ? site.input(index) : expand(d, float(d, 0), [batch, heads, 0, size]);
   const missing = keys - (shapeOf(d, old)[2] ?? 0);
   const room = missing > 0 ? pad(d, old, [0, 0, 0, 0], [0, 0, missing, 0], 0) : old;
-  return expand(d, writeRows(d, room, added, past, 2, false), shape);
+  const isOld = lt(d, iota(d, 4, 2, keys), column(d, past));
+  const kept = uniform(d, past) === 0 ? expand(d, float(d, 0), shape) : select(d, isOld, room, float(d, 0));
+  return expand(d, writeRows(d, kept, added, past, 2, false), shape);
 }
 
 /** 1 where a key lies at or before its query, and inside the window. */
 function groupVisible(d: CoreDraft, site: Site, queries: number, keys: number, past: TensorId): TensorId {
   const ahead = sub(d, distances(d, queries, keys), column(d, past));
   const window = numberOf(site.attrs, "local_window_size");
-  const early = le(d, ahead, int(d, 0));
+  const counted = reshape(d, site.input(5), [typeAt(site, 0).shape[0] ?? 1]);
+  const isEntry = le(d, iota(d, 4, 3, keys), column(d, counted));
+  const early = and(d, le(d, ahead, int(d, 0)), isEntry);
   return window > 0 ? and(d, early, lt(d, int(d, -window), ahead)) : early;
 }
 

@@ -126,6 +126,7 @@ function inferFused(ctx: InferContext): Inferred {
   for (const name of ["do_rotary", "past_present_share_buffer"]) {
     if (numberOf(ctx.attrs, name) === 1) return problem("unsupported", `attribute ${name}=1`);
   }
+  if ((ctx.inputs[6] ?? null) !== null) return problem("unsupported", "input past_sequence_length");
   const keys = s.past + s.queries;
   const wrong = maskProblem(ctx.inputs[3], maskOf(ctx, s.batch, s.queries, s.past, keys));
   if (wrong !== undefined) return wrong;
@@ -217,6 +218,12 @@ function inferMulti(ctx: InferContext): Inferred {
   const s = multiSizes(ctx.inputs, ctx.attrs);
   if (isProblem(s)) return s;
   const keys = s.past + s.added;
+  for (const [index, name] of ["past_sequence_length", "cache_indirection"].entries())
+    if ((ctx.inputs[8 + index] ?? null) !== null) return problem("unsupported", `input ${name}`);
+  // onnxruntime hides nothing from the last query, which is right where its own key is the last one.
+  if (numberOf(ctx.attrs, "unidirectional") === 1 && s.added !== s.queries) {
+    return problem("unsupported", `unidirectional=1 with ${s.added} keys for ${s.queries} queries`);
+  }
   const wrong = maskProblem(ctx.inputs[4], maskOf(ctx, s.batch, s.queries, s.past, keys));
   if (wrong !== undefined) return wrong;
   const { dtype } = typeAt(ctx, 0);
@@ -224,6 +231,7 @@ function inferMulti(ctx: InferContext): Inferred {
     { dtype, shape: [s.batch, s.queries, s.heads * s.valueSize] },
     { dtype, shape: [s.batch, s.heads, keys, s.size] },
     { dtype, shape: [s.batch, s.heads, keys, s.valueSize] },
+    { dtype, shape: [s.batch, s.heads, s.queries, keys] },
   ];
 }
 
@@ -309,6 +317,7 @@ export const contribAttentionOps = {
       "mask_index?: int32",
       "past?: input",
       "attention_bias?: input",
+      "past_sequence_length?: int32",
     ],
     outputs: ["output", "present?"],
     attrs: {
@@ -332,8 +341,10 @@ export const contribAttentionOps = {
       "attention_bias?: query",
       "past_key?: query",
       "past_value?: query",
+      "past_sequence_length?: int32",
+      "cache_indirection?: int32",
     ],
-    outputs: ["output", "present_key?", "present_value?"],
+    outputs: ["output", "present_key?", "present_value?", "qk?"],
     attrs: sharedAttrs,
     infer: inferMulti,
     evaluate: multiHeadAttention,

@@ -140,7 +140,13 @@ function pastOf(ctx: EvaluateContext, s: GroupSizes): (b: number) => number {
   return (b) => (total === s.queries ? 0 : Math.max(0, (lengths[b] ?? 0) + 1 - s.queries));
 }
 
-/** The cache with the new entries written after each sample's past. */
+/** Entries of each sample at the end, as seqlens_k says: what stands behind them is padding and nobody's key. */
+function totalOf(ctx: EvaluateContext, s: GroupSizes, pastAt: (b: number) => number): (b: number) => number {
+  const lengths = numbersOf(valueAt(ctx, 5));
+  return (b) => Math.min((lengths[b] ?? 0) + 1, pastAt(b) + s.queries);
+}
+
+/** The cache with the new entries written after each sample's past; behind them it is 0, whatever stood there. */
 function present(
   old: TensorValue | null,
   added: Float64Array,
@@ -158,7 +164,7 @@ function present(
       for (let i = 0; i < size; i++) {
         const from = isNew
           ? added[(plane * queries + t - past) * size + i]
-          : t < s.past
+          : t < Math.min(past, s.past)
             ? source[(plane * s.past + t) * size + i]
             : 0;
         result[(plane * length + t) * size + i] = from ?? 0;
@@ -179,6 +185,7 @@ function groupQueryAttention(ctx: EvaluateContext): TensorValue[] {
   const k = present(ctx.inputs[3] ?? null, turn(rawK, s.kvHeads), s, length, pastAt);
   const v = present(ctx.inputs[4] ?? null, newV, s, length, pastAt);
   const window = numberOf(ctx.attrs, "local_window_size");
+  const totalAt = totalOf(ctx, s, pastAt);
   const extra = ctx.inputs[10] ?? null;
   const [sb = 0, sh = 0, si = 0, sj = 0] =
     extra === null ? [] : broadcastStrides(extra.shape, [s.batch, s.heads, s.queries, extra.shape[3] ?? 1]);
@@ -198,7 +205,7 @@ function groupQueryAttention(ctx: EvaluateContext): TensorValue[] {
     v,
     bias: (b, h, i, j) => {
       const at = pastAt(b) + i;
-      if (j > at || (window > 0 && j <= at - window)) return -Infinity;
+      if (j > at || j >= totalAt(b) || (window > 0 && j <= at - window)) return -Infinity;
       return shift[b * sb + h * sh + i * si + j * sj] ?? 0;
     },
     ...(sink !== undefined ? { sink: (h: number) => sink[h] ?? -Infinity } : smooth ? { sink: () => 0 } : {}),
