@@ -14,15 +14,23 @@ export type { DagEdge, DagNode, DagProblem, DagSolution } from "../passes/partit
 export { solveDag } from "../passes/partition/dag-solve.ts";
 export type { ChainLayer, ChainProblem, ChainSolution, ChainStage } from "../passes/partition/problem.ts";
 export { solveChain } from "../passes/partition/solve.ts";
+export type {
+  CollectiveProblem,
+  CollectiveSchedule,
+  CollectiveSolution,
+} from "../passes/route/collective-problem.ts";
+export { solveCollective } from "../passes/route/collective-solve.ts";
 export type { RouteBurst, RouteLink, RouteProblem, RouteSolution, RouteTransfer } from "../passes/route/problem.ts";
 export { solveRoute } from "../passes/route/solve.ts";
 export { type AllocProblemOptions, allocProblems, anyAllocProblem } from "./testing/alloc-problems.ts";
+export { collectiveProblems, type LegalCollective, legalCollectives } from "./testing/collective-problems.ts";
 export type { StepKind } from "./testing/core-steps.ts";
 export { type GraphCase, type GraphOptions, graphCases } from "./testing/graphs.ts";
 export {
   allocationInvariants,
   brokenInvariants,
   chainInvariants,
+  collectiveInvariants,
   type Invariant,
   placementInvariants,
   programInvariants,

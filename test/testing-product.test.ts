@@ -15,14 +15,18 @@ import {
   allocationInvariants,
   anyAllocProblem,
   brokenInvariants,
+  collectiveInvariants,
+  collectiveProblems,
   graphCases,
   type Invariant,
   legalAllocations,
+  legalCollectives,
   legalPrograms,
   legalRoutes,
   programInvariants,
   routeInvariants,
   routeProblems,
+  solveCollective,
   systems,
   targets,
 } from "../src/testing.ts";
@@ -137,6 +141,28 @@ describe("invariants", () => {
     );
   });
 
+  test("hold for legal collectives and the solver's, and name what is broken", () => {
+    fc.assert(
+      fc.property(legalCollectives(collectiveProblems), fc.nat(), ({ problem, schedule }, pick) => {
+        expect(broken(collectiveInvariants, problem, schedule)).toEqual([]);
+        const solution = solveCollective(problem, { chunks: 1, budget: 200_000 });
+        if (solution.kind !== "solution") throw new Error("a ring reaches everybody");
+        expect(broken(collectiveInvariants, problem, solution.schedule)).toEqual([]);
+        if (schedule.steps.length === 0) return;
+        const at = pick % schedule.steps.length;
+        const edited = (change: (sends: (typeof schedule.steps)[number]["sends"]) => object) =>
+          broken(collectiveInvariants, problem, {
+            ...schedule,
+            steps: schedule.steps.map((step, i) => (i === at ? { ...step, ...change(step.sends) } : step)),
+          });
+        expect(edited((sends) => ({ sends: sends.slice(1) })).some((name) => /missing|absent/.test(name))).toBe(true);
+        expect(edited(() => ({ rounds: 0 }))).toContain("rounds");
+        expect(edited((sends) => ({ sends: sends.map((send) => ({ ...send, link: 99 })) }))).toContain("link");
+      }),
+      runs,
+    );
+  });
+
   test("hold for compiled programs, and name what is broken", () => {
     fc.assert(
       fc.property(legalPrograms(graphCases({ steps: 3 }), systems({ chips: 2 })), ({ drawn, program }) => {
@@ -149,7 +175,7 @@ describe("invariants", () => {
   });
 
   test("every one says what it is, and no name is there twice", () => {
-    for (const list of [allocationInvariants, routeInvariants, programInvariants]) {
+    for (const list of [allocationInvariants, routeInvariants, collectiveInvariants, programInvariants]) {
       expect(new Set(list.map(({ name }) => name)).size).toBe(list.length);
       expect(list.filter(({ says }) => says.length < 10)).toEqual([]);
     }

@@ -18,6 +18,8 @@ const mostPasses = 200;
 const patience = 24;
 /** Pieces a transfer is cut into, at most, so that they can take different ways. */
 const mostPieces = [4, 16, 64] as const;
+/** So few vectors are laid in every order, each by itself. */
+const mostForAllOrders = 6;
 /** Later departures that are tried for a piece that finds no room on its way. */
 const mostDepartures = 24;
 
@@ -45,28 +47,46 @@ export function solveRoute(problem: RouteProblem, options: RouteSolveOptions = {
   let order = firstOrder(net);
   let best: { readonly draft: Draft; readonly score: Score } | undefined;
   let failure: Unroutable | undefined;
-  let workUnits = 0;
+  let [workUnits, passes] = [0, 0];
+  const lay = (parts: readonly Part[]): Draft | Unroutable => {
+    const draft = layParts(net, parts);
+    workUnits += "work" in draft ? draft.work : problem.links.length;
+    passes++;
+    return draft;
+  };
+  /** Whether the schedule is the best so far. */
+  const take = (draft: Draft): boolean => {
+    const score = scoreOf(problem, draft.arrivals);
+    if (best !== undefined && !isBetter(score, best.score)) return false;
+    best = { draft, score };
+    return true;
+  };
+  const isOver = (): boolean =>
+    workUnits + workUnits / passes > budget || (best !== undefined && meets(best.score, bounds));
   let sinceBest = 0;
   for (let pass = 0; pass < mostPasses && sinceBest < patience; pass++) {
-    const draft = layAll(net, order, mostPieces[pass % mostPieces.length] as number);
-    workUnits += "work" in draft ? draft.work : problem.links.length;
+    const draft = lay(partsOf(net, order, mostPieces[pass % mostPieces.length] as number));
     sinceBest++;
     if ("kind" in draft) {
       failure ??= draft;
       order = promote(order, [draft.transfer], pass);
     } else {
-      const score = scoreOf(problem, draft.arrivals);
-      if (best === undefined || isBetter(score, best.score)) {
-        best = { draft, score };
-        sinceBest = 0;
-      }
-      if (meets(score, bounds)) break;
-      order = promote(order, critical(problem, draft.arrivals, score), pass);
+      if (take(draft)) sinceBest = 0;
+      order = promote(order, critical(problem, draft.arrivals, scoreOf(problem, draft.arrivals)), pass);
     }
-    if (workUnits + workUnits / (pass + 1) > budget) break;
+    if (isOver()) break;
   }
-  if (best === undefined) return failure as Unroutable;
-  const { draft, score } = best;
+  const single = problem.transfers.reduce((sum, { vectors }) => sum + vectors, 0) <= mostForAllOrders;
+  const parts = single ? partsOf(net, [...problem.transfers.keys()], Number.POSITIVE_INFINITY) : [];
+  if (parts.length > 1 && !isOver())
+    for (const next of permutations(parts.length)) {
+      const draft = lay(next.map((index) => parts[index] as Part));
+      if (!("kind" in draft)) take(draft);
+      if (isOver()) break;
+    }
+  const found = best as { readonly draft: Draft; readonly score: Score } | undefined;
+  if (found === undefined) return failure as Unroutable;
+  const { draft, score } = found;
   return {
     kind: "solution",
     bursts: mergedBursts(problem, draft.bursts),
@@ -77,6 +97,14 @@ export function solveRoute(problem: RouteProblem, options: RouteSolveOptions = {
     bounds,
     workUnits,
   };
+}
+
+/** Every order of so many things. */
+function permutations(count: number): readonly (readonly number[])[] {
+  if (count === 0) return [[]];
+  return permutations(count - 1).flatMap((order) =>
+    Array.from({ length: count }, (_, at) => [...order.slice(0, at), count - 1, ...order.slice(at)]),
+  );
 }
 
 function scoreOf(problem: RouteProblem, arrivals: readonly number[]): Score {
@@ -137,7 +165,23 @@ function promote(order: readonly number[], blamed: readonly number[], pass: numb
   return keyed.map(({ transfer }) => transfer);
 }
 
-function layAll(net: Net, order: readonly number[], pieces: number): Draft | Unroutable {
+/** So many vectors of a transfer, together. */
+type Part = { readonly transfer: number; readonly first: number; readonly count: number };
+
+/** The parts of transfers, one transfer after the other. */
+function partsOf(net: Net, order: readonly number[], pieces: number): readonly Part[] {
+  return order.flatMap((transfer) => {
+    const { vectors } = net.problem.transfers[transfer] as RouteTransfer;
+    const size = pieceSize(net, net.problem.transfers[transfer] as RouteTransfer, pieces);
+    return Array.from({ length: Math.ceil(vectors / size) }, (_, i) => ({
+      transfer,
+      first: i * size,
+      count: Math.min(size, vectors - i * size),
+    }));
+  });
+}
+
+function layParts(net: Net, parts: readonly Part[]): Draft | Unroutable {
   const { problem } = net;
   const { chips, links, transfers, bufferVectors, intervalCycles } = problem;
   const draft: Draft = {
@@ -147,14 +191,9 @@ function layAll(net: Net, order: readonly number[], pieces: number): Draft | Unr
     buffers: makeBuffers(chips, bufferVectors ?? Number.POSITIVE_INFINITY, intervalCycles),
     work: 0,
   };
-  for (const t of order) {
-    const transfer = transfers[t] as RouteTransfer;
-    const size = pieceSize(net, transfer, pieces);
-    for (let first = 0; first < transfer.vectors; first += size) {
-      const count = Math.min(size, transfer.vectors - first);
-      const failure = layPiece(net, draft, t, transfer, first, count);
-      if (failure !== undefined) return failure;
-    }
+  for (const { transfer, first, count } of parts) {
+    const failure = layPiece(net, draft, transfer, transfers[transfer] as RouteTransfer, first, count);
+    if (failure !== undefined) return failure;
   }
   return draft;
 }

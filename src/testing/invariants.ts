@@ -8,6 +8,8 @@ import { checkDag } from "../../passes/partition/dag-check.ts";
 import type { DagProblem, DagSolution } from "../../passes/partition/dag-problem.ts";
 import type { ChainProblem, ChainSolution } from "../../passes/partition/problem.ts";
 import { checkRoute } from "../../passes/route/check.ts";
+import { checkCollective } from "../../passes/route/collective-check.ts";
+import type { CollectiveProblem, CollectiveSchedule } from "../../passes/route/collective-problem.ts";
 import type { RouteProblem, RouteSolution } from "../../passes/route/problem.ts";
 import type { GraphCase } from "./graphs.ts";
 import { executionWitnesses, type Witness } from "./line.ts";
@@ -70,6 +72,22 @@ export const routeInvariants = invariantsOf<RouteRule, RouteProblem, RouteSoluti
     bound: "no claimed lower bound is above what was reached",
   },
   (problem, solution) => checkRoute(problem, solution).map(({ code, message }) => ({ name: code, message })),
+);
+
+type CollectiveRule = Exclude<ReturnType<typeof checkCollective>[number]["code"], "totals">;
+
+export const collectiveInvariants = invariantsOf<CollectiveRule, CollectiveProblem, CollectiveSchedule>(
+  {
+    rounds: "every step has a whole number of rounds",
+    capacity: "no link is sent more than its rounds carry",
+    group: "links that share a switch are not sent more than its rounds carry",
+    link: "every send is over a link that is there",
+    chunk: "every send is of a chunk that is there",
+    absent: "nobody sends what it does not have",
+    double: "no part is added to a sum twice",
+    missing: "everybody ends with all that it needs",
+  },
+  (problem, schedule) => checkCollective(problem, schedule).map(({ code, message }) => ({ name: code, message })),
 );
 
 type ChainRule = ReturnType<typeof checkChain>[number]["code"];
