@@ -33,8 +33,9 @@ export function keep(
   chip: number,
   content: { readonly first: number; readonly last: number; readonly vectors: number; readonly isSum: boolean },
 ): void {
-  if (kept.has(key)) return;
-  kept.set(key, { ...content, chip, sent: 0, every: 1, times: 0, until: 0 });
+  const known = kept.get(key);
+  if (known === undefined) kept.set(key, { ...content, chip, sent: 0, every: 1, times: 0, until: 0 });
+  else if (content.first < known.first) kept.set(key, { ...known, first: content.first });
 }
 
 export function sendKept({ kept }: Holds, key: number, start: number, vectors: number, every: number): void {

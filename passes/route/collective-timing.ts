@@ -2,7 +2,7 @@
 // time of the adders; and the choice of the schedule that is over first. Knows nothing of how schedules of steps are found.
 import { collectiveBounds } from "./collective-bound.ts";
 import { type Holds, holdPeaks, keep, makeHolds, sendKept, waitToAdd } from "./collective-holds.ts";
-import { leastByTransfers } from "./collective-least.ts";
+import { leastByRounds, leastByTransfers } from "./collective-least.ts";
 import {
   type CollectiveBounds,
   type CollectiveKind,
@@ -188,7 +188,8 @@ type Play = {
   readonly free: Float64Array;
   readonly holds: Holds;
   readonly sends: TimedSend[];
-  readonly sums: TimedSum[];
+  /** By chunk and chip: what was added there, as it came. */
+  readonly added: Map<number, readonly Arrival[]>;
 };
 
 type Arrival = {
@@ -225,19 +226,20 @@ function timeSchedule(
     free: new Float64Array(links.length),
     holds: makeHolds(chips),
     sends: [],
-    sums: [],
+    added: new Map(),
   };
   for (const step of schedule.steps) receiveAll(play, sendAll(play, step));
+  const sums = sumsOf(play);
   return {
     kind: "timed",
     problem,
     schedule,
     sends: play.sends,
-    sums: play.sums,
+    sums,
     completionCycles: completionOf(problem, chunks, chips, play.ready),
-    boundCycles: leastCycles(task, wires, problem, vectorsOfBlock),
+    boundCycles: leastByRounds(task),
     bounds: collectiveBounds(problem),
-    additions: play.sums.reduce((sum, { vectors }) => sum + vectors, 0),
+    additions: sums.reduce((sum, { vectors }) => sum + vectors, 0),
     busyCycles: play.sends.reduce((sum, { link, vectors }) => sum + vectors * (links[link]?.cyclesPerVector ?? 0), 0),
     bufferPeaks: holdPeaks(play.holds),
     workUnits: 0,
@@ -273,20 +275,46 @@ function sendAll(play: Play, step: CollectiveStep): readonly Arrival[] {
   return arrivals.sort((a, b) => a.arrival.first - b.arrival.first || a.key - b.key);
 }
 
-function receiveAll({ task, ready, holds, sums, isKeeper }: Play, arrivals: readonly Arrival[]): void {
+function receiveAll(play: Play, arrivals: readonly Arrival[]): void {
+  const { task, ready, added, holds, isKeeper } = play;
   const { chips, addCycles } = task;
-  for (const { key, arrival, isAdded, vectors, every } of arrivals) {
-    const before = ready.get(key) ?? { first: 0, last: 0 };
-    const [chunk, chip] = [Math.floor(key / chips), key % chips];
+  for (const arrived of arrivals) {
+    const { key, arrival, isAdded, vectors } = arrived;
+    let [content, earliest] = [arrival, arrival];
     if (isAdded) {
-      const [start, end] = [Math.max(before.first, arrival.first), Math.max(before.last, arrival.last)];
-      sums.push({ chunk, chip, start, vectors });
-      waitToAdd(holds, chip, arrival, start, end, vectors, every);
+      // Added in the order in which they come, whatever steps they belong to.
+      const list = [...(added.get(key) ?? []), arrived].sort((a, b) => a.arrival.first - b.arrival.first);
+      added.set(key, list);
+      const states = statesOf(list, addCycles);
+      content = states.at(-1) ?? arrival;
+      earliest = states[1] ?? arrival;
     }
-    const content = isAdded ? later(before, arrival, addCycles) : arrival;
     ready.set(key, content);
-    if (!isKeeper(chunk, chip)) keep(holds, key, chip, { ...content, vectors, isSum: isAdded });
+    const [chunk, chip] = [Math.floor(key / chips), key % chips];
+    if (!isKeeper(chunk, chip)) keep(holds, key, chip, { ...earliest, vectors, isSum: isAdded });
   }
+}
+
+/** What a chip has of a chunk before and after each addition. */
+function statesOf(list: readonly Arrival[], addCycles: number): readonly Ready[] {
+  const states: Ready[] = [{ first: 0, last: 0 }];
+  for (const { arrival } of list) states.push(later(states.at(-1) as Ready, arrival, addCycles));
+  return states;
+}
+
+/** All additions; notes what waits for them. */
+function sumsOf({ task, added, holds }: Play): readonly TimedSum[] {
+  const { chips, addCycles } = task;
+  return [...added].flatMap(([key, list]) => {
+    const states = statesOf(list, addCycles);
+    const [chunk, chip] = [Math.floor(key / chips), key % chips];
+    return list.map(({ arrival, vectors, every }, i) => {
+      const before = states[i] as Ready;
+      const [start, end] = [Math.max(before.first, arrival.first), Math.max(before.last, arrival.last)];
+      waitToAdd(holds, chip, arrival, start, end, vectors, every);
+      return { chunk, chip, start, vectors };
+    });
+  });
 }
 
 function soonest(links: readonly number[], free: (link: number) => number): number {
@@ -312,26 +340,4 @@ function completionOf(
         completion = Math.max(completion, ready.get((block * chunks + i) * chips + chip)?.last ?? 0);
   });
   return completion;
-}
-
-/** No schedule of this collective ends sooner, however the tensor is cut. */
-function leastCycles(
-  task: CollectiveTask,
-  wires: Wires,
-  problem: CollectiveProblem,
-  vectorsOfBlock: (block: number) => number,
-): number {
-  const { links, forwardCycles, addCycles, kind, chips, root, vectors } = task;
-  const blocks = collectiveBlocks(kind, chips, root);
-  const whole: CollectiveProblem = { ...problem, blocks, isCombining: isCombiningKind(kind) };
-  const { steps, roundsPerChunk } = collectiveBounds(whole);
-  if (steps === 0 || vectorsOfBlock(0) + vectors === 0) return 0;
-  const latency = links.reduce((least, link) => Math.min(least, link.latency), Number.MAX_SAFE_INTEGER);
-  const adding = whole.isCombining ? addCycles : 0;
-  const isShared = kind === "all-reduce" || kind === "reduce-scatter";
-  const perBlock = isShared ? vectors / chips : vectors;
-  const rounds = (roundsPerChunk.numerator / roundsPerChunk.denominator) * perBlock;
-  const byBandwidth =
-    latency + Math.max(0, Math.ceil((rounds - 1) * wires.roundCycles - 1e-6)) + (kind === "all-reduce" ? 0 : adding);
-  return Math.max(byBandwidth, steps * latency + (steps - 1) * forwardCycles + adding);
 }
