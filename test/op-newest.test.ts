@@ -4,7 +4,7 @@ import { evaluateGraph } from "../ir/graph/evaluate-graph.ts";
 import { importCase, valuesFor } from "../src/onnx/case-files.ts";
 import { difference, suiteRule, toleranceFor } from "../src/tolerance.ts";
 import { scratchFolder } from "./cli-runner.ts";
-import { floats, judgeAgainst, type NodeSpec } from "./op-models.ts";
+import { floats, judgeAgainst, listed, type NodeSpec } from "./op-models.ts";
 import { type DefinedCall, definedCalls, operandsOf } from "./op-newest.ts";
 import { definedFunctions } from "./op-newest-functions.ts";
 
@@ -71,5 +71,21 @@ describe("an attribute that no definition has", () => {
     const positive = floats([2, 3], 1, 0.5, 2);
     const spec = { name: "odd", opset: 21, nodes: [{ op: "Abs", inputs: [positive], attrs: { turned: 1n } }] };
     expect(judgeAgainst(scratch.path("odd"), spec, [positive]).status).toBe("passed");
+  });
+});
+
+describe("what would be written out without end is refused", () => {
+  const [x, weights] = [floats([4097, 1, 1]), floats([1, 1, 1])];
+  const scales = (...numbers: number[]) => listed("float32", [numbers.length], numbers);
+  const calls: readonly (readonly [string, NodeSpec, string])[] = [
+    ["tokens", { op: "RNN", inputs: [x, weights, weights] }, "4097 tokens written out, at most 4096 are"],
+    ["neighbours", { op: "LRN", inputs: [floats([1, 2, 1])], attrs: { size: 99999n } }, "99999 neighbours"],
+    ["weights", { op: "Resize", inputs: [floats([3]), null, { constant: scales(1e12) }] }, "weights of an axis"],
+    ["less than nothing", { op: "Resize", inputs: [floats([3]), null, { constant: scales(-2) }] }, "-18 weights"],
+  ];
+  test.each(calls)("%s", (name, node, text) => {
+    const { status, reason } = judgeAgainst(scratch.path(`long-${name}`), { name, opset: 19, nodes: [node] }, [x]);
+    expect(status).toBe("unsupported");
+    expect(reason).toContain(text);
   });
 });

@@ -3,7 +3,7 @@ import { float, int, ints, numberOf, numbersAttr, optionalNumber, optionalNumber
 import { elementCount } from "../../../ir/graph/graph.ts";
 import { problem } from "../../../ir/graph/op-row.ts";
 import { normaliseAxes, normaliseAxis, shapeText } from "../../../ir/graph/shapes.ts";
-import type { Expansion, ExpansionTable, Made, Writer } from "./writer.ts";
+import { type Expansion, type ExpansionTable, type Made, tooManyNumbers, tooManySteps, type Writer } from "./writer.ts";
 
 /** Elements from `start` (inclusive) to `end` (exclusive) along an axis. */
 export const sliceOf = (w: Writer, x: Made, axis: number, start: number, end: number): Made =>
@@ -54,6 +54,8 @@ const localResponse: Expansion = {
   expand: (w, { inputs: [x], attrs }) => {
     const [size, channels] = [numberOf(attrs, "size"), w.shape(x)[1]];
     if (channels === undefined || size < 1) return problem("shape", `${size} channels of ${shapeText(w.shape(x))}`);
+    const many = tooManySteps(size, "neighbours");
+    if (many !== undefined) return many;
     const square = w.op("Mul", [x, x]);
     const wide = padded(w, square, 1, Math.floor((size - 1) / 2), Math.ceil((size - 1) / 2));
     const neighbours = Array.from({ length: size }, (_, at) => sliceOf(w, wide, 1, at, at + channels));
@@ -116,6 +118,8 @@ const reverseSequence: Expansion = {
     const [batch, time] = [numberOf(attrs, "batch_axis"), numberOf(attrs, "time_axis")];
     if (shape.length < 2 || batch + time !== 1 || w.shape(lengths).join() !== `${shape[batch]}`)
       return problem("shape", `sequence_lens ${shapeText(w.shape(lengths))} does not fit ${shapeText(shape)}`);
+    const many = tooManyNumbers(shape[time] ?? 0, "places in time");
+    if (many !== undefined) return many;
     const along = (axis: number): number[] => shape.map((size, dim) => (dim === axis ? size : 1));
     const places = w.numbers(
       "int64",

@@ -4,7 +4,14 @@ import type { TensorId } from "../../../ir/graph/graph.ts";
 import { type Problem, problem } from "../../../ir/graph/op-row.ts";
 import { shapeText } from "../../../ir/graph/shapes.ts";
 import { sliceOf } from "./functions.ts";
-import type { ExpandCall, Expansion, ExpansionTable, Made, Writer } from "./writer.ts";
+import {
+  type ExpandCall,
+  type Expansion,
+  type ExpansionTable,
+  type Made,
+  tooManySteps,
+  type Writer,
+} from "./writer.ts";
 
 const rules: Readonly<Record<string, { readonly gated: boolean; readonly corrected: boolean }>> = {
   linear: { gated: false, corrected: false },
@@ -43,7 +50,7 @@ function sizesOf(w: Writer, { inputs, attrs }: ExpandCall): Sizes | Problem {
     return ok ? undefined : problem("shape", `${name} ${shapeText(shape)} does not fit ${heads} heads of ${size}`);
   };
   const wrong = checked("decay", decay, [heads, heads * size]) ?? checked("beta", beta, [heads, 1]);
-  return wrong ?? { batch, length, heads, groups, size, valueSize };
+  return wrong ?? tooManySteps(length, "tokens") ?? { batch, length, heads, groups, size, valueSize };
 }
 
 /** [B, T, heads * n] -> [B, heads, T, n]. */

@@ -14,7 +14,14 @@ import type { OnnxOp } from "../../../ir/graph/onnx-ops.ts";
 import { type Problem, problem } from "../../../ir/graph/op-row.ts";
 import { shapeText } from "../../../ir/graph/shapes.ts";
 import { sliceOf } from "./functions.ts";
-import type { ExpandCall, Expansion, ExpansionTable, Made, Writer } from "./writer.ts";
+import {
+  type ExpandCall,
+  type Expansion,
+  type ExpansionTable,
+  type Made,
+  tooManySteps,
+  type Writer,
+} from "./writer.ts";
 
 type Activation = (x: Made) => Made;
 
@@ -154,6 +161,8 @@ function settingOf(w: Writer, { inputs, attrs }: ExpandCall, kind: Kind): Settin
   const lengths = inputs[4] ?? null;
   if (lengths !== null && w.list(lengths)?.every((each) => each === length) !== true)
     return problem("unsupported", "sequence_lens other than the whole length");
+  const many = tooManySteps(length, "tokens");
+  if (many !== undefined) return many;
   return { ...kind, length, batch, hidden, directions, batchFirst };
 }
 

@@ -3,7 +3,7 @@ import { type Attrs, float, int, ints, numberOf, optionalNumbers, string, string
 import { elementCount } from "../../../ir/graph/graph.ts";
 import { type Problem, problem } from "../../../ir/graph/op-row.ts";
 import { normaliseAxes } from "../../../ir/graph/shapes.ts";
-import type { ExpandCall, ExpansionTable, Made, Writer } from "./writer.ts";
+import { type ExpandCall, type ExpansionTable, type Made, tooManyNumbers, type Writer } from "./writer.ts";
 
 /** One axis: its sizes, the factor, and the part of the input that is looked at. */
 interface Axis {
@@ -167,6 +167,9 @@ export const resizeExpansions: ExpansionTable = {
       if (place === undefined) return problem("attr", `coordinate_transformation_mode is ${transformation}`);
       const axes = axesOf(w, call);
       if ("problem" in axes) return axes;
+      const wrong = axes.map(({ from, to }) => tooManyNumbers(to * Math.max(from, 1), "weights of an axis"));
+      const first = wrong.find((found) => found !== undefined);
+      if (first !== undefined) return first;
       const crops = transformation === "tf_crop_and_resize";
       let y: Made = call.inputs[0] ?? undefined;
       for (const axis of axes) {

@@ -5,7 +5,15 @@ import { type Problem, problem } from "../../../ir/graph/op-row.ts";
 import { normaliseAxis, shapeText } from "../../../ir/graph/shapes.ts";
 import { cos, sin } from "../../../ir/numeric/real.ts";
 import { sliceOf } from "./functions.ts";
-import type { ExpandCall, Expansion, ExpansionTable, Made, Writer } from "./writer.ts";
+import {
+  type ExpandCall,
+  type Expansion,
+  type ExpansionTable,
+  type Made,
+  tooManyNumbers,
+  tooManySteps,
+  type Writer,
+} from "./writer.ts";
 
 /** Turns 2 pi k n / length as parts of a whole turn, so that large products keep their digits. */
 const angle = (k: number, n: number, length: number): number => (2 * Math.PI * ((k * n) % length)) / length;
@@ -85,7 +93,8 @@ function fourier(w: Writer, { inputs, attrs, opset }: ExpandCall): readonly Made
   const length = lengthInput === null ? (onesided && inverse ? 2 * (own - 1) : own) : w.list(lengthInput)?.[0];
   if (length === undefined) return problem("constant", "dft_length is computed at run time");
   if (length < 1) return problem("shape", `a transform of length ${length}`);
-  return [along(w, x ?? undefined, axis, { length, inverse, onesided })];
+  const many = tooManyNumbers(length * Math.max(own, length), "factors of a transform");
+  return many ?? [along(w, x ?? undefined, axis, { length, inverse, onesided })];
 }
 
 function shortTime(w: Writer, { inputs, attrs }: ExpandCall): readonly Made[] | Problem {
@@ -102,6 +111,8 @@ function shortTime(w: Writer, { inputs, attrs }: ExpandCall): readonly Made[] | 
   if (window !== null && w.shape(window).join() !== `${length}`)
     return problem("shape", `window ${shapeText(w.shape(window))} for frames of ${length}`);
   const frames = Math.floor((samples - length) / step) + 1;
+  const many = tooManySteps(frames, "frames") ?? tooManyNumbers(length * length, "factors of a transform");
+  if (many !== undefined) return many;
   const cut = Array.from({ length: frames }, (_, frame) =>
     w.op("Unsqueeze", [sliceOf(w, signal ?? undefined, 1, frame * step, frame * step + length), w.ints(1)]),
   );
@@ -120,6 +131,8 @@ const windowOf = (summary: string, a: number, b: number, c: number): Expansion =
   expand: (w, { inputs: [size], attrs }) => {
     const count = w.list(size)?.[0];
     if (count === undefined) return problem("constant", "size is computed at run time");
+    const many = tooManyNumbers(count, "samples of a window");
+    if (many !== undefined) return many;
     const whole = numberOf(attrs, "periodic") === 1 ? count : count - 1;
     const at = (turns: number, n: number): number => (whole < 1 ? 1 : cos(angle(turns, n, whole)));
     const values = Array.from({ length: count }, (_, n) => a - b * at(1, n) + c * at(2, n));

@@ -3,7 +3,7 @@ import type { DType } from "../../../ir/dtype.ts";
 import type { Attrs, AttrValue } from "../../../ir/graph/attr.ts";
 import type { TensorId } from "../../../ir/graph/graph.ts";
 import type { OnnxOp } from "../../../ir/graph/onnx-ops.ts";
-import type { OpSignature, Problem } from "../../../ir/graph/op-row.ts";
+import { type OpSignature, type Problem, problem } from "../../../ir/graph/op-row.ts";
 import { int64s, numbersOf, scalar, type TensorValue, valueFromNumbers } from "../../../ir/graph/values.ts";
 import { constantValue, typeOfTensor } from "../../../passes/fold/draft.ts";
 import { emit, emitConstant, emitOne, type Importer, type RawCall } from "../import-scope.ts";
@@ -46,6 +46,18 @@ export interface ExpandCall {
 export interface Expansion extends OpSignature {
   readonly expand: (w: Writer, call: ExpandCall) => readonly Made[] | Problem;
 }
+
+/** Most nodes that one attribute or dimension may call for, and most numbers of a constant that is made. */
+const MOST_STEPS = 2 ** 12;
+const MOST_NUMBERS = 2 ** 24;
+
+/** Whether so many steps are too many to be written out. */
+export const tooManySteps = (count: number, what: string): Problem | undefined =>
+  count <= MOST_STEPS ? undefined : problem("unsupported", `${count} ${what} written out, at most ${MOST_STEPS} are`);
+
+/** Whether a constant of so many numbers is too large to be made. */
+export const tooManyNumbers = (count: number, what: string): Problem | undefined =>
+  count >= 0 && count <= MOST_NUMBERS ? undefined : problem("unsupported", `${count} ${what}, at most ${MOST_NUMBERS}`);
 
 export type ExpansionTable = Readonly<Record<string, Expansion>>;
 
