@@ -141,6 +141,19 @@ function addPermuted(builder: TemplateBuilder, access: Access, map: Int16Array, 
   return { choice: out, direction: inward };
 }
 
+/** Writes what passes `column` on a stream group from offset `at` on to all slices of a buffer, a vector a cycle. */
+function addResult(
+  builder: TemplateBuilder,
+  out: Access,
+  buffer: Buffer,
+  column: number,
+  from: Permuted,
+  at: number,
+): void {
+  const planes = buffer.slices.map((_, i) => i);
+  addWrite(builder, out.storage, out.vectors, buffer, planes, column, from.direction, from.choice, at, 1);
+}
+
 function place(builder: TemplateBuilder): void {
   const placed: Placed | undefined = conflictsWithItself(builder) ? undefined : tryPlace(builder, 0);
   if (placed === undefined) builder.state.stuck = true;
@@ -161,18 +174,7 @@ function permuteAlone(state: ScheduleState, job: PermuteJob): void {
   const builder = newTemplate(state);
   const border = sxmColumn(state.target, source.hemisphere);
   const permuted = addPermuted(builder, only.access, only.map, border, 0);
-  addWrite(
-    builder,
-    job.out.storage,
-    job.out.vectors,
-    buffer,
-    buffer.slices.map((_, i) => i),
-    border,
-    permuted.direction,
-    permuted.choice,
-    0,
-    1,
-  );
+  addResult(builder, job.out, buffer, border, permuted, 0);
   place(builder);
 }
 
@@ -208,18 +210,7 @@ function permuteMerged(state: ScheduleState, job: PermuteJob): void {
   const done = ops * latency;
   const direction = directionTo(state, column, buffer);
   const out = chooseStreams(builder, direction, buffer.slices.length, column, done, count);
-  addWrite(
-    builder,
-    job.out.storage,
-    job.out.vectors,
-    buffer,
-    buffer.slices.map((_, i) => i),
-    column,
-    direction,
-    out,
-    done,
-    1,
-  );
+  addResult(builder, job.out, buffer, column, { choice: out, direction }, done);
   builder.emits.push((start, taken) => {
     const aluOf = (i: number): number =>
       ((builder.choices[alus[i] as number]?.options[taken[alus[i] as number] as number] ?? [])[0] as number) -
@@ -312,18 +303,7 @@ function gatherRows(state: ScheduleState, job: GatherJob, accept?: Accept): void
   const ready = state.ready[job.table] as Int32Array;
   const rows = Math.max(...Array.from({ length: job.limit }, (_, i) => ready[job.base + i * job.scale] as number));
   builder.earliest = Math.max(builder.earliest, rows);
-  addWrite(
-    builder,
-    job.out.storage,
-    job.out.vectors,
-    buffer,
-    buffer.slices.map((_, i) => i),
-    column,
-    direction,
-    out,
-    latency,
-    1,
-  );
+  addResult(builder, job.out, buffer, column, { choice: out, direction }, latency);
   builder.emits.push((start, taken) => {
     table.lastRead = Math.max(table.lastRead, start + count - 1);
     const mapStream = takenStream(builder, map.choice, taken, mapDirection);
