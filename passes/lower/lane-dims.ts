@@ -242,6 +242,19 @@ function components(chooser: Chooser): Unit[][] {
   return [...groups.values()].filter((units) => units.length > 1);
 }
 
+/** Vectors from which on a layout must not take several times what the usual one takes. */
+const MANY_VECTORS = 4096;
+
+/** Whether a tensor is large and would stand in few lanes of far more vectors than with its last dimension along them. */
+function wastesLanes(chooser: Chooser, unit: Unit, dim: number): boolean {
+  const { lanes } = chooser.target;
+  return unitTensors(unit).some((id) => {
+    const shape = shapeOf(chooser, id);
+    const { vectors } = choiceLayout(shape, dim, lanes);
+    return vectors > MANY_VECTORS && vectors > 2 * choiceLayout(shape, lastDim(shape), lanes).vectors;
+  });
+}
+
 /** Tries one lane dimension for all units of a component. */
 function chooseTogether(chooser: Chooser, units: readonly Unit[]): void {
   const before = units.map((unit) => chooser.chosen.get(unitTensors(unit)[0] as TensorId) ?? -1);
@@ -250,6 +263,7 @@ function chooseTogether(chooser: Chooser, units: readonly Unit[]): void {
   let bestCost = total();
   const rank = shapeOf(chooser, unitTensors(units[0] as Unit)[0] as TensorId).length;
   for (let d = units.some((unit) => unit.kind === "reduce") ? rank - 1 : rank; d >= Math.max(0, rank - 3); d--) {
+    if (units.some((unit) => wastesLanes(chooser, unit, d))) continue;
     const dims = units.map(() => d);
     units.forEach((unit) => {
       assign(chooser, unit, d);
@@ -277,7 +291,7 @@ function chooseAlone(chooser: Chooser, unit: Unit): boolean {
   let best = before;
   let bestCost = unitCost(chooser, unit);
   for (const candidate of candidates) {
-    if (candidate === before) continue;
+    if (candidate === before || wastesLanes(chooser, unit, candidate)) continue;
     assign(chooser, unit, candidate);
     const cost = unitCost(chooser, unit);
     if (cost < bestCost - 1e-9) {
