@@ -13,14 +13,17 @@ import { transformerModel } from "../src/modelgen/transformer-model.ts";
 import type { TransformerOptions } from "../src/modelgen/transformer-options.ts";
 import { importModel } from "../src/onnx/import.ts";
 import { presetTarget } from "../src/targets/presets.ts";
+import { moeModel } from "./moe-models.ts";
 import { evaluateSharded } from "./shard-evaluate.ts";
 
 const found = presetTarget("lpu-nvlink");
 if (found === undefined) throw new Error("no target");
 const target = found;
 
-function coreOf(options: TransformerOptions): Graph {
-  const imported = importModel(bytesSource(transformerModel(options)), {
+const coreOf = (options: TransformerOptions): Graph => coreOfBytes(transformerModel(options));
+
+function coreOfBytes(bytes: Uint8Array): Graph {
+  const imported = importModel(bytesSource(bytes), {
     path: "model.onnx",
     dims: new Map(),
     shapes: new Map(),
@@ -85,8 +88,16 @@ const models: Readonly<Record<string, TransformerOptions>> = {
   "one projection": { ...small, kind: "encoder", input: "hidden", output: "hidden", qkv: "fused", linear: "gemm" },
 };
 
-describe.each(Object.entries(models))("%s", (_, options) => {
-  const model = coreOf(options);
+const experts = { experts: 8, top: 2, tokens: 6, d: 16, ffn: 512 } as const;
+
+const graphs: readonly (readonly [string, Graph])[] = [
+  ...Object.entries(models).map(([name, options]) => [name, coreOf(options)] as const),
+  ...(["stacked", "separate"] as const).map(
+    (style) => [`${style} experts`, coreOfBytes(moeModel({ style, ...experts }).bytes as Uint8Array)] as const,
+  ),
+];
+
+describe.each(graphs)("%s", (_, model) => {
   const inputs = inputsOf(model);
   const expected = evaluateGraph(model, inputs);
   test.each([2, 4])("on %i ranks computes the same", (ways) => {
@@ -125,6 +136,12 @@ describe("a wide layer", () => {
     expect(sharded.exchanges.map(({ kind }) => kind)).toEqual(["scatter-sum", "gather", "scatter-sum"]);
     expect(sharded.graph.tensors[sharded.graph.outputs[0]?.tensor ?? 0]?.shape).toEqual([1, 16, 640]);
   });
+});
+
+test("experts one after the other give parts of one sum, which is added once", () => {
+  const { bytes } = moeModel({ style: "separate", ...experts });
+  const { exchanges } = shared(coreOfBytes(bytes as Uint8Array), 4);
+  expect(exchanges.filter(({ kind }) => kind === "sum" || kind === "scatter-sum").length).toBe(1);
 });
 
 test("a model whose dimensions do not divide is refused", () => {

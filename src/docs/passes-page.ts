@@ -38,7 +38,7 @@ export const stageRows: readonly StageRow[] = [
     takes: "a core graph, the number of chips that share a layer, what work and exchanges cost",
     gives: "the graph of every rank, exchanges",
     summary:
-      "With tensor parallelism: finds the axis along which every operation is cut (heads, hidden units, rows) so that work and exchanges together are cheapest, cuts weights, " +
+      "With tensor parallelism: finds the axis along which every operation is cut (heads, experts, hidden units, rows) so that work and exchanges together are cheapest, cuts weights, " +
       "and puts exchanges where a tensor is held in another way than it is wanted. Partial sums are added in the order of the ranks. All ranks run one graph on weights of their own. " +
       "The result is checked. Without it the graph stays as it is.",
   },
