@@ -3,9 +3,10 @@
 import { readFileSync } from "node:fs";
 import { checkAllocation } from "../passes/alloc/check.ts";
 import { minimisePeak } from "../passes/alloc/minimise.ts";
-import type { AllocBuffer } from "../passes/alloc/problem.ts";
+import type { AllocBuffer, AllocProblem } from "../passes/alloc/problem.ts";
 import { solveAlloc } from "../passes/alloc/solve.ts";
 import { readAllocTable } from "../src/formats/alloc-csv.ts";
+import { type TilingCut, tilingProblem } from "../src/testing/tilings.ts";
 import { growthFigure, numbersFrom } from "./growth.ts";
 import { type Bench, BenchFailure, publicData } from "./measure.ts";
 
@@ -74,6 +75,48 @@ const families: Readonly<Record<string, Family>> = {
   },
 };
 
+/** Tilings of the capacity, for each number of buffers so many; straight cuts and some that go around. */
+const tilingSizes = [50, 100, 200, 400, 1_000] as const;
+const tilingsOfSize = 6;
+
+function tiling(seed: number, count: number): AllocProblem {
+  const draw = numbersFrom(seed);
+  const cuts: TilingCut[] = [];
+  for (let made = 1; made < count; ) {
+    const way = (["time", "address", "around"] as const)[draw(6)] ?? (draw(2) === 0 ? "time" : "address");
+    made += way === "around" ? 4 : 1;
+    cuts.push({ pick: draw(1 << 20), way, time: [draw(1_000), draw(1_000)], address: [draw(1_000), draw(1_000)] });
+  }
+  return tilingProblem(cuts, 8 * count, hardCapacity);
+}
+
+const tilings: Bench = {
+  name: "alloc-tilings",
+  title: "tilings of 50 to 1,000 buffers, known to fit without slack, that are solved",
+  limit: { rule: "report" },
+  files: {},
+  measure: () => {
+    const details: Record<string, number> = {};
+    let solved = 0;
+    for (const count of tilingSizes) {
+      const before = process.cpuUsage();
+      let own = 0;
+      for (let i = 1; i <= tilingsOfSize; i++) {
+        const problem = tiling(1_000 * i + count, count);
+        const answer = solveAlloc(problem, { budget: budget / 20 });
+        if (answer.kind !== "fits") continue;
+        refuseWrong(problem.buffers, hardCapacity, answer.offsets);
+        own++;
+      }
+      const { user, system } = process.cpuUsage(before);
+      details[`solved${count}`] = own;
+      details[`seconds${count}`] = (user + system) / 1e6;
+      solved += own;
+    }
+    return { value: (100 * solved) / (tilingsOfSize * tilingSizes.length), unit: "%", details };
+  },
+};
+
 const sizes = [6_250, 12_500, 25_000, 50_000] as const;
 
 function largeFamily([family, make]: readonly [string, Family]): Bench[] {
@@ -102,4 +145,8 @@ function largeFamily([family, make]: readonly [string, Family]): Bench[] {
   ];
 }
 
-export const allocBenches: readonly Bench[] = [hardInstances, ...Object.entries(families).flatMap(largeFamily)];
+export const allocBenches: readonly Bench[] = [
+  hardInstances,
+  tilings,
+  ...Object.entries(families).flatMap(largeFamily),
+];
