@@ -124,16 +124,39 @@ function rowJson({ bench, outcome, seconds, peakGigabytes }: Row): unknown {
   return { name: bench.name, title: bench.title, limit: bench.limit, ...outcome, benchSeconds: seconds, peakGigabytes };
 }
 
+const usage = `npm run bench -- [options]: measures every figure, prints a table and writes JSON
+  --only NAME   only this figure; may be given several times
+  --list        name the figures
+  -o FILE       write the JSON here
+  --help        this text`;
+
+/** What was given; undefined after saying what is wrong with it. */
+function givenWords() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        only: { type: "string", multiple: true },
+        list: { type: "boolean" },
+        help: { type: "boolean" },
+        child: { type: "boolean" },
+        output: { type: "string", short: "o" },
+      },
+    });
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`);
+    return undefined;
+  }
+}
+
 function main(): number {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      only: { type: "string", multiple: true },
-      list: { type: "boolean" },
-      child: { type: "boolean" },
-      output: { type: "string", short: "o" },
-    },
-  });
+  const given = givenWords();
+  if (given === undefined) return 2;
+  const { values, positionals } = given;
+  if (values.help === true) {
+    console.log(usage);
+    return 0;
+  }
   if (values.child === true) {
     const [step = "", name = "", folder = ""] = positionals;
     const bench = findBench(name);
