@@ -61,6 +61,16 @@ function integerAt(at: number, seed: number, limit: number): number {
   }
 }
 
+/**
+ * What is no index is of both signs in one run, above 0 in the next, below it in the third: a zero that does not belong to a maximum or a minimum
+ * is seen in one of them.
+ */
+function numberAt(at: number, seed: number, run: number): number {
+  const value = integerAt(at, seed, 4);
+  const side = run % 3;
+  return side === 0 ? value : (Math.abs(value) + 1) * (side === 1 ? 1 : -1);
+}
+
 /** The value of every input tensor. */
 export function randomInputs(program: Program, seed: number): ReadonlyMap<number, Lanes> {
   const limits = indexLimits(program);
@@ -72,12 +82,14 @@ export function randomInputs(program: Program, seed: number): ReadonlyMap<number
     const draw = (element: number): number => hash(2000 + seed, Math.imul(binding.tensor + 1, 0x3c6ef372) + element);
     const isFloat = dtypes[tensor.dtype].kind === "float";
     const isByte = dtypes[tensor.dtype].bits === 8 && dtypes[tensor.dtype].kind !== "bool";
-    const limit = limits.get(binding.tensor) ?? 4;
+    const limit = limits.get(binding.tensor);
     const isBool = dtypes[binding.dtype].kind === "bool";
     const x = Int32Array.from({ length: count }, (_, i) => {
       if (binding.dtype === "float16") return roundField(draw(i));
       if (isFloat || isByte) return draw(i);
-      return isBool ? draw(i) & 1 : integerAt(i, seed * 1000 + binding.tensor, limit);
+      if (isBool) return draw(i) & 1;
+      const own = seed * 1000 + binding.tensor;
+      return limit === undefined ? numberAt(i, own, seed) : integerAt(i, own, limit);
     });
     const byteKind = dtypes[tensor.dtype].kind === "int" ? widenedKinds.signed : widenedKinds.unsigned;
     values.set(binding.tensor, lanesOf(x, isFloat ? laneKinds.float : isByte ? byteKind : laneKinds.bits));

@@ -16,7 +16,7 @@ import {
   shapeOf,
   uniform,
 } from "./core-draft.ts";
-import { rangeOf } from "./range.ts";
+import { isWithin, rangeOf } from "./range.ts";
 import { expand, reshape, sameShape, withRank } from "./views.ts";
 
 type BinaryOp =
@@ -195,8 +195,12 @@ export function bitcast(d: CoreDraft, x: TensorId): TensorId {
   return before ?? emitCore(d, "bitcast", [x], {}, isFloat(d, x) ? "int32" : "float32", shapeOf(d, x));
 }
 
-export const toInt = (d: CoreDraft, x: TensorId, mode: "rne" | "trunc"): TensorId =>
-  emitCore(d, "toInt", [x], { mode }, "int32", shapeOf(d, x));
+/** Whole numbers that were made floats without loss are taken themselves. */
+export function toInt(d: CoreDraft, x: TensorId, mode: "rne" | "trunc"): TensorId {
+  const [whole] = producedBy(d, x, "toFloat")?.inputs ?? [];
+  if (whole !== undefined && isWithin(d, whole, -(2 ** 24), 2 ** 24)) return whole;
+  return emitCore(d, "toInt", [x], { mode }, "int32", shapeOf(d, x));
+}
 export const toFloat = (d: CoreDraft, x: TensorId): TensorId =>
   emitCore(d, "toFloat", [x], {}, "float32", shapeOf(d, x));
 export const toInt8 = (d: CoreDraft, x: TensorId, to: "int8" | "uint8"): TensorId =>
@@ -206,11 +210,8 @@ export const toInt8 = (d: CoreDraft, x: TensorId, to: "int8" | "uint8"): TensorI
 export function fromInt8(d: CoreDraft, x: TensorId): TensorId {
   const dtype = dtypeOf(d, x);
   const [wide] = producedBy(d, x, "toInt8")?.inputs ?? [];
-  if (wide !== undefined) {
-    const { low, high } = rangeOf(d, wide);
-    const [least, most] = dtype === "int8" ? [-128, 127] : [0, 255];
-    if (low >= least && high <= most) return wide;
-  }
+  const [least, most] = dtype === "int8" ? [-128, 127] : [0, 255];
+  if (wide !== undefined && isWithin(d, wide, least, most)) return wide;
   return dtype === "int8" || dtype === "uint8" ? emitCore(d, "fromInt8", [x], {}, "int32", shapeOf(d, x)) : x;
 }
 

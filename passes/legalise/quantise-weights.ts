@@ -31,6 +31,14 @@ interface Drafting {
   readonly tensors: GraphTensor[];
   readonly nodes: GraphNode[];
   readonly matrices: Map<string, QuantisedMatrix>;
+  readonly rows: Map<TensorId, QuantisedRows>;
+}
+
+/** The other operand: every row (a token) has a scale of its own. */
+interface QuantisedRows {
+  readonly bytes: TensorId;
+  /** float32 [..., 1]. */
+  readonly scales: TensorId;
 }
 
 interface QuantisedMatrix {
@@ -141,55 +149,90 @@ function typeOf(d: Drafting, id: TensorId | null | undefined): GraphTensor {
 
 /** A tensor in another float type. */
 function castTo(d: Drafting, node: GraphNode, id: TensorId, to: DType): TensorId {
-  const { dtype, shape, name } = typeOf(d, id);
-  if (dtype === to) return id;
-  const result = addTensor(d, `${name}.${to}`, to, shape);
-  addNode(d, node, "Cast", [id], result, { to });
-  return result;
+  if (typeOf(d, id).dtype === to) return id;
+  return madeBy(d, node, "Cast", [id], to, { dtype: to }, { to });
 }
 
-/** The operand as DynamicQuantizeMatMul takes it, transposed where Gemm says so. */
+/** The operand in float32, transposed where Gemm says so. */
 function leftOperand(d: Drafting, node: GraphNode, isFlipped: boolean): TensorId {
   const given = typeOf(d, node.inputs[0]);
   const floats = castTo(d, node, given.id, "float32");
   if (!isFlipped) return floats;
-  const result = addTensor(d, `${given.name}.turned`, "float32", [...given.shape].reverse());
-  addNode(d, node, "Transpose", [floats], result, { perm: [1, 0] });
+  return madeBy(d, node, "Transpose", [floats], "turned", { shape: [...given.shape].reverse() }, { perm: [1, 0] });
+}
+
+/** A new tensor, named after the first operand and of its type and shape where nothing else is said. */
+function madeBy(
+  d: Drafting,
+  node: GraphNode,
+  op: OnnxOp,
+  inputs: readonly TensorId[],
+  suffix: string,
+  type: { readonly dtype?: DType; readonly shape?: readonly number[] } = {},
+  attrs: Attrs = {},
+): TensorId {
+  const { dtype, shape, name } = typeOf(d, inputs[0]);
+  const result = addTensor(d, `${name}.${suffix}`, type.dtype ?? dtype, type.shape ?? shape);
+  addNode(d, node, op, inputs, result, attrs);
   return result;
 }
 
-const scalarOf = (d: Drafting, name: string, number: number): TensorId =>
-  addTensor(d, name, "float32", [], {
-    byteLength: 4,
-    read: () => bytesOf(valueFromNumbers("float32", [], [number])),
+const constantOf = (d: Drafting, name: string, dtype: DType, shape: readonly number[], number: number): TensorId =>
+  addTensor(d, name, dtype, shape, {
+    byteLength: byteLengthOf(dtype, elementCount(shape)),
+    read: () => bytesOf(valueFromNumbers(dtype, shape, [number])),
   });
 
 /** A tensor times a number. */
 function scaled(d: Drafting, node: GraphNode, id: TensorId, factor: number): TensorId {
   if (factor === 1) return id;
-  const { shape, name } = typeOf(d, id);
-  const result = addTensor(d, `${name}.scaled`, "float32", shape);
-  addNode(d, node, "Mul", [id, scalarOf(d, `${name}.factor`, factor)], result);
-  return result;
+  return madeBy(d, node, "Mul", [id, constantOf(d, `${typeOf(d, id).name}.factor`, "float32", [], factor)], "scaled");
+}
+
+/** Rows below this are 0 in bytes: its inverse is still a number. */
+const LEAST_ROW = 2 ** -100;
+
+/** Rows as bytes: the largest magnitude of a row becomes 127. */
+function quantisedRows(d: Drafting, node: GraphNode, floats: TensorId): QuantisedRows {
+  const known = d.rows.get(floats);
+  if (known !== undefined) return known;
+  const { shape, name } = typeOf(d, floats);
+  const number = (suffix: string, value: number): TensorId => constantOf(d, `${name}.${suffix}`, "float32", [], value);
+  const axes = constantOf(d, `${name}.axes`, "int64", [1], -1);
+  const ofRow = { shape: [...shape.slice(0, -1), 1] };
+  const sizes = madeBy(d, node, "Abs", [floats], "size");
+  const largest = madeBy(d, node, "ReduceMax", [sizes, axes], "largest", ofRow, { keepdims: 1 });
+  const limited = madeBy(d, node, "Max", [largest, number("least", LEAST_ROW)], "limited");
+  const inverse = addTensor(d, `${name}.inverse`, "float32", ofRow.shape);
+  addNode(d, node, "Div", [number("steps", 127), limited], inverse);
+  const steps = madeBy(d, node, "Mul", [floats, inverse], "steps");
+  const inside = madeBy(d, node, "Clip", [steps, number("low", -127), number("high", 127)], "inside");
+  const whole = madeBy(d, node, "Round", [inside], "whole");
+  const made = {
+    bytes: madeBy(d, node, "Cast", [whole], "int8", { dtype: "int8" }, { to: "int8" }),
+    scales: madeBy(d, node, "Mul", [limited, number("step", Math.fround(1 / 127))], "scale"),
+  };
+  d.rows.set(floats, made);
+  return made;
 }
 
 /** The product on bytes, both operands quantised; what Gemm adds is added to it. */
 function dynamic(d: Drafting, node: GraphNode, weights: GraphTensor, isTurned: boolean, attrs: Attrs): void {
   const isGemm = node.op === "Gemm";
-  const a = leftOperand(d, node, isGemm && numberOf(attrs, "transA") === 1);
-  const { bytes, scales } = quantisedMatrix(d, weights, isTurned, isTurned);
-  const [result] = node.outputs;
-  const out = typeOf(d, result);
-  const product = addTensor(d, `${out.name}.product`, "float32", out.shape);
-  addNode(d, node, "com.microsoft.DynamicQuantizeMatMul", [a, bytes, scales], product);
+  const a = quantisedRows(d, node, leftOperand(d, node, isGemm && numberOf(attrs, "transA") === 1));
+  const b = quantisedMatrix(d, weights, isTurned, isTurned);
+  const out = typeOf(d, node.outputs[0]);
+  const sums = addTensor(d, `${out.name}.sums`, "int32", out.shape);
+  addNode(d, node, "MatMulInteger", [a.bytes, b.bytes], sums);
+  const floats = madeBy(d, node, "Cast", [sums], "float", { dtype: "float32" }, { to: "float32" });
+  const byRow = madeBy(d, node, "Mul", [floats, a.scales], "row");
+  const product = madeBy(d, node, "Mul", [byRow, b.scales], "column");
   let whole = isGemm ? scaled(d, node, product, numberOf(attrs, "alpha")) : product;
   const addend = isGemm ? node.inputs[2] : undefined;
   const beta = isGemm ? numberOf(attrs, "beta") : 0;
   if (addend !== null && addend !== undefined && beta !== 0) {
     const term = scaled(d, node, castTo(d, node, addend, "float32"), beta);
-    const sum = addTensor(d, `${out.name}.sum`, "float32", out.shape);
-    addNode(d, node, "Add", [whole, term], sum);
-    whole = sum;
+    whole = madeBy(d, node, "Add", [whole, term], "sum");
   }
   // The node's own output is made last, under its own id.
   if (out.dtype === "float32") addNode(d, node, "Identity", [whole], out.id);
@@ -199,7 +242,7 @@ function dynamic(d: Drafting, node: GraphNode, weights: GraphTensor, isTurned: b
 /** The graph that a precision asks for. What is quantised already stays as it is. */
 export function quantiseWeights(graph: Graph, precision: ModelPrecision): Graph {
   if (!isQuantising(precision)) return graph;
-  const d: Drafting = { graph, tensors: [...graph.tensors], nodes: [], matrices: new Map() };
+  const d: Drafting = { graph, tensors: [...graph.tensors], nodes: [], matrices: new Map(), rows: new Map() };
   for (const node of graph.nodes) {
     const weights = weightsOf(graph, node);
     const first = node.inputs[0];

@@ -143,3 +143,8 @@ function interval(d: CoreDraft, id: TensorId, depth: number): Interval {
 export const rangeOf = (d: CoreDraft, id: TensorId): Interval => interval(d, id, MAX_DEPTH);
 export const isPositive = (d: CoreDraft, id: TensorId): boolean => rangeOf(d, id).low > 0;
 export const isNonNegative = (d: CoreDraft, id: TensorId): boolean => rangeOf(d, id).low >= 0;
+
+export function isWithin(d: CoreDraft, id: TensorId, least: number, most: number): boolean {
+  const { low, high } = rangeOf(d, id);
+  return low >= least && high <= most;
+}

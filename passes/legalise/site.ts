@@ -8,6 +8,7 @@ import type { OnnxOp } from "../../ir/graph/onnx-ops.ts";
 import { numbersOf, type TensorType, type TensorValue } from "../../ir/graph/values.ts";
 import { and, shl, shr } from "./arith.ts";
 import { type CoreDraft, dtypeOf, int } from "./core-draft.ts";
+import { isWithin } from "./range.ts";
 
 export interface Site {
   readonly op: OnnxOp;
@@ -70,10 +71,12 @@ export function constantNumbers(site: Site, index: number): readonly number[] | 
 
 export const isFloatType = (dtype: DType): boolean => dtypes[dtype].kind === "float";
 
-/** Brings an int32 result back into the range of a narrower integer type, by wrapping. */
+/** Brings an int32 result back into the range of a narrower integer type, by wrapping; nothing where it cannot leave it. */
 export function wrapTo(d: CoreDraft, x: TensorId, dtype: DType): TensorId {
   const { bits, kind } = dtypes[dtype];
   if (dtypeOf(d, x) !== "int32" || bits >= 32 || kind === "bool" || kind === "float") return x;
+  const [least, most] = kind === "uint" ? [0, 2 ** bits - 1] : [-(2 ** (bits - 1)), 2 ** (bits - 1) - 1];
+  if (isWithin(d, x, least, most)) return x;
   if (kind === "uint") return and(d, x, int(d, 2 ** bits - 1));
   return shr(d, shl(d, x, int(d, 32 - bits)), int(d, 32 - bits));
 }

@@ -1,4 +1,7 @@
-// Lane blocks of a tensor added to one block, and that to half of its lanes, before a product with ones adds up the rest.
+// Lane blocks of a tensor joined to one block, and that to a part of its lanes, before the rest is reduced over lanes: sums by a product with
+// ones, the others after a transposition.
+
+import type { AluOp } from "../../ir/machine/isa.ts";
 import { memColumnsPerHemisphere } from "../../ir/target/geometry.ts";
 import { access, addStorage, type Home, type LowerContext, newHome, usualPart } from "./homes.ts";
 import type { Access, EwArg, EwOp, StorageId } from "./kernel.ts";
@@ -44,6 +47,14 @@ function joinedWidth(context: LowerContext, runs: readonly LaneRun[], rows: numb
   return worthIt && addendsOf(runs, half).length <= joinedAtOnce ? half : full;
 }
 
+/** How values are joined, and the value that joins to no effect, as bits. */
+export interface Joining {
+  readonly op: AluOp;
+  readonly neutral: number;
+}
+
+const sums: Joining = { op: "add", neutral: 0 };
+
 /**
  * A home whose lane blocks are added to one vector a row, so that the product with ones has fewer steps; undefined where that changes nothing
  * or there are too many blocks. Lanes of the last block that hold nothing are masked.
@@ -54,63 +65,125 @@ export function joinBlocks(
   laneDim: number,
   origins: readonly number[],
 ): Home | undefined {
-  const { lanes } = context.target;
-  const runs = laneRuns(home.layout, laneDim, lanes);
-  if (runs.some((run) => run.lane !== 0)) return undefined;
-  const full = runs[0]?.length ?? 0;
-  const inOne = (width: number): Layout => {
-    const shape = home.layout.shape.map((extent, d) => (d === laneDim ? width : extent));
-    const dims = home.layout.dims.map((digits, d) =>
-      d === laneDim ? digits.filter(({ lane }) => lane !== 0) : digits,
-    );
-    return { ...home.layout, shape, dims };
-  };
-  const rows = walkVectors(inOne(full)).vectors.length;
-  const width = joinedWidth(context, runs, rows);
+  const runs = blockRuns(context, home, laneDim);
+  if (runs === undefined) return undefined;
+  const width = joinedWidth(context, runs, rowsOf(home, laneDim, widthOf(runs)));
   const addends = addendsOf(runs, width);
   if (addends.length < 2 || addends.length > joinedAtOnce) return undefined;
-  const first = inOne(width);
-  const made = makeLayout(first.shape, laneDim, lanes);
+  return joined(context, { home, laneDim, addends, width }, sums, origins);
+}
+
+/**
+ * The same for what may be joined in any order: all blocks to one, then that to the part of its lanes from which a transposition and a running
+ * result over vectors take least.
+ */
+export function joinLanes(
+  context: LowerContext,
+  home: Home,
+  laneDim: number,
+  joining: Joining,
+  origins: readonly number[],
+): Home {
+  const runs = blockRuns(context, home, laneDim);
+  if (runs === undefined) return home;
+  const width = widthOf(runs);
+  const one =
+    runs.length === 1
+      ? home
+      : joined(context, { home, laneDim, addends: addendsOf(runs, width), width }, joining, origins);
+  const part = partWidth(context, width, rowsOf(one, laneDim, width));
+  if (part === width) return one;
+  const block: LaneRun = { start: 0, vector: one.layout.vector, lane: 0, length: width };
+  return joined(context, { home: one, laneDim, addends: addendsOf([block], part), width: part }, joining, origins);
+}
+
+/** Blocks of a dimension along the lanes; undefined if they do not start at lane 0. */
+function blockRuns(context: LowerContext, home: Home, laneDim: number): LaneRun[] | undefined {
+  const runs = laneRuns(home.layout, laneDim, context.target.lanes);
+  return runs.some((run) => run.lane !== 0) ? undefined : runs;
+}
+
+const widthOf = (runs: readonly LaneRun[]): number => runs[0]?.length ?? 0;
+
+/** The layout of the first `width` lanes of the first block. */
+function firstBlock({ layout }: Home, laneDim: number, width: number): Layout {
+  const shape = layout.shape.map((extent, d) => (d === laneDim ? width : extent));
+  const dims = layout.dims.map((digits, d) => (d === laneDim ? digits.filter(({ lane }) => lane !== 0) : digits));
+  return { ...layout, shape, dims };
+}
+
+const rowsOf = (home: Home, laneDim: number, width: number): number =>
+  walkVectors(firstBlock(home, laneDim, width)).vectors.length;
+
+/** Lanes that are left for a transposition: parts go through the SXM side by side, and each halving saves half of the transposed vectors. */
+function partWidth(context: LowerContext, width: number, rows: number): number {
+  const { mem, sxm, lanes } = context.target;
+  const trip = mem.latency.read + sxm.latency.permute + mem.latency.write + 4 * memColumnsPerHemisphere(context.target);
+  const cyclesOf = (parts: number): number => {
+    const moved = parts === 1 ? 0 : trip + Math.ceil(((parts - 1) * rows) / 2);
+    return moved + Math.ceil(width / parts) * Math.ceil(rows / lanes);
+  };
+  const best = [1, 2, 3, 4, 5].reduce((least, parts) => (cyclesOf(parts) < cyclesOf(least) ? parts : least));
+  return Math.ceil(width / best);
+}
+
+interface Block {
+  readonly home: Home;
+  readonly laneDim: number;
+  readonly addends: readonly Addend[];
+  readonly width: number;
+}
+
+/** The addends of every row joined to one vector, a few at a time. */
+function joined(context: LowerContext, block: Block, joining: Joining, origins: readonly number[]): Home {
+  const { home, laneDim, addends, width } = block;
+  const first = firstBlock(home, laneDim, width);
+  const made = makeLayout(first.shape, laneDim, context.target.lanes);
   const walk = walkVectors(made.layout);
   const base = followWalk(walk, first);
-  const sources = addends.map((addend): Access => {
+  let sources = addends.map((addend): Access => {
     const there = access(
       home.storage,
       base.map((v) => v + addend.vector),
     );
-    return addend.lane === 0 ? there : firstLanes(context, there, addend, made, origins);
+    return addend.lane === 0 ? there : firstLanes(context, home, there, addend, made, origins);
   });
-  const to = newHome(context, "joined", "f32", made.layout, made.vectors, { replicated: true });
-  const masked = addends.findIndex(({ lane, length }) => lane === 0 && length < width);
-  if (masked >= 0) sources.push(access(maskStorage(context, (addends[masked] as Addend).length), new Int32Array(rows)));
-  const ops = sumOps(addends.length, masked);
-  pushPasses(context, "join blocks", origins, [
-    {
-      count: base.length,
-      sources,
-      ops,
-      sinks: [{ op: ops.length - 1, access: access(to.storage, walk.vectors), every: 1 }],
-    },
-  ]);
-  return to;
+  // Lanes that were moved have zeros behind them, which change no sum.
+  let short = addends.findIndex(({ lane, length }) => length < width && (lane === 0 || joining.neutral !== 0));
+  const shortLength = addends[short]?.length ?? width;
+  while (sources.length > 1) {
+    const isLast = sources.length <= joinedAtOnce;
+    const taken = short >= 0 && short < joinedAtOnce ? short : -1;
+    const few = sources.slice(0, joinedAtOnce);
+    if (taken >= 0) few.push(access(maskStorage(context, shortLength), new Int32Array(base.length)));
+    const ops = joinOps(Math.min(sources.length, joinedAtOnce), taken, joining);
+    const to = newHome(context, "joined", home.type, made.layout, made.vectors, isLast ? { replicated: true } : {});
+    const out = access(to.storage, walk.vectors);
+    const sinks = [{ op: ops.length - 1, access: out, every: 1 }];
+    pushPasses(context, "join blocks", origins, [{ count: base.length, sources: few, ops, sinks }]);
+    if (isLast) return to;
+    short = taken >= 0 ? -1 : short - joinedAtOnce;
+    sources = [...sources.slice(joinedAtOnce), out];
+  }
+  return home;
 }
 
-/** Operations that add up the first `count` sources; source `masked` (or none, -1) counts where the source behind them is not 0. */
-function sumOps(count: number, masked: number): EwOp[] {
+/** Operations that join the first `count` sources; source `masked` (or none, -1) counts where the source behind them is not 0. */
+function joinOps(count: number, masked: number, joining: Joining): EwOp[] {
   const ops: EwOp[] = [];
   const args = Array.from({ length: count }, (_, source): EwArg => ({ kind: "source", source }));
   if (masked >= 0) {
-    const [mask, value, zero]: EwArg[] = [
+    const [mask, value, neutral]: EwArg[] = [
       { kind: "source", source: count },
       { kind: "source", source: masked },
-      { kind: "immediate", bits: 0 },
+      { kind: "immediate", bits: joining.neutral },
     ];
-    ops.push({ op: "select", args: [mask, value, zero] as EwArg[], reset: 0 });
+    ops.push({ op: "select", args: [mask, value, neutral] as EwArg[], reset: 0 });
     args.splice(masked, 1);
     args.push({ kind: "op", op: 0 });
   }
   while (args.length > 1) {
-    ops.push({ op: "add", args: args.splice(0, 2), reset: 0 });
+    ops.push({ op: joining.op, args: args.splice(0, 2), reset: 0 });
     args.push({ kind: "op", op: ops.length - 1 });
   }
   return ops;
@@ -119,12 +192,13 @@ function sumOps(count: number, masked: number): EwOp[] {
 /** The lanes of an addend moved to lane 0, zeros behind them. */
 function firstLanes(
   context: LowerContext,
+  home: Home,
   rows: Access,
   { lane, length }: Addend,
   { layout, vectors }: { readonly layout: Layout; readonly vectors: number },
   origins: readonly number[],
 ): Access {
-  const { storage } = newHome(context, "shifted", "f32", layout, vectors);
+  const { storage } = newHome(context, "shifted", home.type, layout, vectors);
   const out = access(storage, walkVectors(layout).vectors);
   const map = Int16Array.from({ length: context.target.lanes }, (_, i) => (i < length ? lane + i : -1));
   context.kernels.push({ kind: "permute", name: "shift", origins, jobs: [{ pieces: [{ access: rows, map }], out }] });

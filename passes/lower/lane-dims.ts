@@ -22,9 +22,21 @@ const rounds = 4;
 const shapeOf = (chooser: Chooser, id: TensorId): readonly number[] => chooser.graph.tensors[id]?.shape ?? [];
 const lastDim = (shape: readonly number[]): number => shape.length - 1;
 
-/** Cycles a transposition or general movement of a tensor takes, roughly. */
-function moveCost(chooser: Chooser, id: TensorId): number {
-  return 150 + (2 * elementCount(shapeOf(chooser, id))) / chooser.target.lanes;
+/** Cycles a transposition or general movement of so many elements takes, roughly. */
+const movedCycles = (chooser: Chooser, elements: number): number => 150 + (2 * elements) / chooser.target.lanes;
+
+const moveCost = (chooser: Chooser, id: TensorId): number => movedCycles(chooser, elementCount(shapeOf(chooser, id)));
+
+/** A reduction of float32 sums is a product with ones; any other one joins the lane blocks and transposes what is left. */
+function laneReduceCost(chooser: Chooser, home: Home, node: GraphNode): number {
+  const { shape } = home.layout;
+  const elements = elementCount(shape);
+  if (node.op === "reduceSum") return movedCycles(chooser, elements) * 0.75;
+  const axes = node.attrs.axes as readonly number[];
+  const blocks = axes.map((axis) =>
+    runsAlongLanes(home.layout.dims[axis] ?? []) ? Math.ceil((shape[axis] as number) / chooser.target.lanes) : 1,
+  );
+  return movedCycles(chooser, elements / Math.max(...blocks)) * 1.5;
 }
 
 /** A home as it would be with the current choice; constants may stand anyhow and have none. */
@@ -98,7 +110,7 @@ function readCost(chooser: Chooser, id: TensorId, node: GraphNode): number {
     case "reduceProd": {
       const axes = node.attrs.axes as readonly number[];
       const along = axes.some((axis) => runsAlongLanes(home.layout.dims[axis] ?? []));
-      if (along) return node.op === "reduceSum" ? cost * 0.75 : cost * 1.5;
+      if (along) return laneReduceCost(chooser, home, node);
       const result = virtualHome(chooser, node.outputs[0] as TensorId);
       const follows =
         result !== undefined &&

@@ -4,11 +4,22 @@ import type { GraphNode, TensorId } from "../../ir/graph/graph.ts";
 import type { AluOp } from "../../ir/machine/isa.ts";
 import type { Demands } from "./elementwise.ts";
 import { buildPass, resultHome } from "./elementwise.ts";
-import { access, addStorage, bytesOf, type Home, homesOf, type LowerContext, storedTypeOf, tensorOf } from "./homes.ts";
-import { joinBlocks } from "./join-blocks.ts";
+import {
+  access,
+  addStorage,
+  bytesOf,
+  type Home,
+  homesOf,
+  type LowerContext,
+  newHome,
+  storedTypeOf,
+  tensorOf,
+} from "./homes.ts";
+import { type Joining, joinBlocks, joinLanes } from "./join-blocks.ts";
 import type { EwPass, MatmulGroup, MatmulStep, StorageId } from "./kernel.ts";
 import { dimOffsets, type Layout, makeLayout, runsAlongLanes } from "./layout.ts";
 import { groupLimit } from "./matmul.ts";
+import { moveHome } from "./move.ts";
 import { pieceBorders, pushPasses, slicePass } from "./passes.ts";
 import { laneDimOf, moveTo } from "./request.ts";
 import type { Unit } from "./units.ts";
@@ -28,6 +39,16 @@ function reduceOp(node: GraphNode, float: boolean): AluOp {
       invariant(false, `${node.op} is no reduction`);
   }
 }
+
+/** Reductions that give the same bits in any order. */
+const joinings: Partial<Record<AluOp, Joining>> = {
+  max: { op: "max", neutral: 0xff800000 | 0 },
+  min: { op: "min", neutral: 0x7f800000 },
+  imax: { op: "imax", neutral: -(2 ** 31) },
+  imin: { op: "imin", neutral: 2 ** 31 - 1 },
+  iadd: { op: "iadd", neutral: 0 },
+  imul: { op: "imul", neutral: 1 },
+};
 
 /** Whether every index of a dimension has a vector of its own: those of an expanded one share theirs. */
 function isApart(layout: Layout, axis: number): boolean {
@@ -77,14 +98,17 @@ export function lowerReduce(
   }
   const shape = tensorOf(context, source).shape;
   const kept = shape.map((_, d) => d).filter((d) => !axes.includes(d) && (shape[d] as number) > 1);
-  const moved = moveTo(
-    context,
-    source,
-    kept[kept.length - 1] ?? -1,
-    false,
-    storedTypeOf(tensorOf(context, source)),
-    origins,
-  );
+  const laneDim = kept[kept.length - 1] ?? -1;
+  const joining = joinings[reduceOp(node, float)];
+  if (joining !== undefined && across !== undefined && singleLaneDim(across.layout)) {
+    const joined = joinLanes(context, across, laneDimOf(across.layout), joining, origins);
+    const { layout, vectors } = makeLayout(joined.layout.shape, laneDim, context.target.lanes);
+    const turned = newHome(context, "turned", joined.type, layout, vectors);
+    moveHome(context, joined, turned, origins);
+    reduceVectors(context, node, turned, demands, origins);
+    return;
+  }
+  const moved = moveTo(context, source, laneDim, false, storedTypeOf(tensorOf(context, source)), origins);
   reduceVectors(context, node, moved, demands, origins);
 }
 
