@@ -19,6 +19,7 @@ const passParts = [
   "passes/blocks",
   "passes/compile",
   "passes/fold",
+  "passes/interval",
   "passes/legalise",
   "passes/lower",
   "passes/partition",
@@ -70,12 +71,14 @@ const allowed: Readonly<Record<string, Row>> = {
   "passes/alloc": { why: "a problem of its own, solved and checked alone", imports: irParts },
   "passes/partition": { why: "a problem of its own, solved and checked alone", imports: irParts },
   "passes/route": { why: "a problem of its own, solved and checked alone", imports: irParts },
+  "passes/interval": { why: "a problem of its own, solved and checked alone", imports: irParts },
   "passes/assemble": {
     why: "scheduled blocks to programs",
     imports: [
       ...irParts,
       "passes/alloc",
       "passes/blocks",
+      "passes/interval",
       "passes/lower",
       "passes/partition",
       "passes/route",

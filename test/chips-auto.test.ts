@@ -18,17 +18,15 @@ describe.each(["chain", "all-to-all"] as const)("on a %s", (topology) => {
     expect([2, 3, 4, 5, 6].slice(0, Math.max(4, counts.length))).toEqual(counts);
   });
 
-  test.each([2, 5])("%i chips give what was said, to the cycle", (chips) => {
+  test.each([2, 5])("%i chips give the latency that was said, to the cycle, and no longer interval", (chips) => {
     const { latencyCycles, initiationIntervalCycles } = compileForTest(adder, {
       chips,
       precision: "fp16",
       topology,
     }).program;
-    expect(auto.others.find((other) => other.chips === chips)).toEqual({
-      chips,
-      latencyCycles,
-      initiationIntervalCycles,
-    });
+    const said = auto.others.find((other) => other.chips === chips);
+    expect(said?.latencyCycles).toBe(latencyCycles);
+    expect(initiationIntervalCycles).toBeLessThanOrEqual(said?.initiationIntervalCycles ?? 0);
   });
 });
 

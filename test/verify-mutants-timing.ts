@@ -84,6 +84,16 @@ export const timing: readonly Mutation[] = [
     const cycle = spot.ins.cycle + spot.ins.period * (1 + random(spot.ins.count - 1));
     return insert(program, spot.chip, spot.unit, { ...spot.ins, cycle, count: 1 });
   }),
+  onProgram("issue between two issues of a burst", ["queue"], (program, random) => {
+    const spot = pick(
+      random,
+      spotsOf(program, anyOp).filter(({ ins }) => ins.count > 1 && ins.period > 1 && ins.op !== "lw"),
+    );
+    if (spot === undefined) return undefined;
+    const { cycle: first, count, period } = spot.ins;
+    const cycle = first + period * random(count - 1) + 1 + random(period - 1);
+    return insert(program, spot.chip, spot.unit, { ...spot.ins, cycle, count: 1 });
+  }),
   onProgram("a second queue of a unit", ["queue"], (program, random) => {
     const spot = pick(random, spotsOf(program, anyOp));
     if (spot === undefined) return undefined;

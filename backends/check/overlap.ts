@@ -5,7 +5,7 @@ import { reportCircularOverlaps } from "./bursts.ts";
 import { isFarEnough } from "./links.ts";
 import { countChecked, type Findings, type Site, siteName, violateAt } from "./report.ts";
 import { bankBursts, slotsOf, slotWidth, tracksOf } from "./resources.ts";
-import { lastIssue } from "./sites.ts";
+import { aluLatency } from "./sites.ts";
 import type { RegisterUse } from "./weights.ts";
 
 interface Claim {
@@ -135,18 +135,19 @@ function groupClaims<T extends Claim>(
   return groups;
 }
 
+/**
+ * A queue is at one instruction from its first issue to its last, so a running sum keeps its ALU as well; a partner plane is only kept from
+ * issuing in the same cycles.
+ */
 function checkSlots(findings: Findings, wheel: Wheel, sites: readonly Site[], good: readonly Site[]): void {
   const { target } = findings.program;
   const claims = good.flatMap((site) =>
-    slotsOf(target, site).flatMap((unit) => {
+    slotsOf(target, site).flatMap((unit, partner) => {
+      const { cycle: start, count, period } = site.ins;
       const width = slotWidth(target, site);
-      return Array.from({ length: width }, (_, offset) => ({
-        site,
-        start: site.ins.cycle + offset,
-        count: site.ins.count,
-        period: site.ins.period,
-        key: `${site.chip} ${unitName(unit)}`,
-      }));
+      const key = `${site.chip} ${unitName(unit)}`;
+      if (partner === 0) return [{ site, start, count: (count - 1) * period + width, period: 1, key }];
+      return Array.from({ length: width }, (_, offset) => ({ site, start: start + offset, count, period, key }));
     }),
   );
   checkGroups(
@@ -156,6 +157,19 @@ function checkSlots(findings: Findings, wheel: Wheel, sites: readonly Site[], go
     groupClaims(claims, (claim) => claim.key),
     () => "its issue slot",
   );
+}
+
+/** Operations of one ALU take different times: results of two tokens may come out together though they were issued apart. */
+function checkResults(findings: Findings, wheel: Wheel, sites: readonly Site[], good: readonly Site[]): void {
+  const { target } = findings.program;
+  const claims = good.flatMap((site) => {
+    const { ins, unit, chip } = site;
+    if (ins.op !== "alu") return [];
+    const start = ins.cycle + aluLatency(target, ins.operation);
+    return [{ site, start, count: ins.count, period: ins.period, key: `${chip} ${unitName(unit)}` }];
+  });
+  const groups = groupClaims(claims, (claim) => claim.key);
+  checkGroups(findings, wheel, sites, groups, () => "the cycle of its result");
 }
 
 function checkTracks(findings: Findings, wheel: Wheel, sites: readonly Site[], good: readonly Site[]): void {
@@ -175,63 +189,6 @@ function checkBanks(findings: Findings, wheel: Wheel, sites: readonly Site[], go
   );
   // Two reads or two writes meet in the issue slot already, so one group may hold both kinds.
   checkGroups(findings, wheel, sites, groups, (key) => `bank ${key.split(" ")[2]} of its slice`);
-}
-
-interface FeedbackUse {
-  readonly from: number;
-  readonly until: number;
-  readonly at: number;
-  readonly site: Site;
-}
-
-/** The use whose residues hold `cycle` in another token, undefined if there is none. `uses` ascend by residue. */
-function feedbackAt(uses: readonly FeedbackUse[], cycle: number, interval: number): FeedbackUse | undefined {
-  const at = residue(cycle, interval);
-  let low = 0;
-  let high = uses.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((uses[middle]?.at ?? 0) <= at) low = middle + 1;
-    else high = middle;
-  }
-  const use = uses[low - 1] ?? uses[uses.length - 1];
-  if (use === undefined) return undefined;
-  const isSameToken = cycle >= use.from && cycle < use.until;
-  return residue(at - use.at, interval) < use.until - use.from && !isSameToken ? use : undefined;
-}
-
-/** A running sum or maximum lives in its ALU from its first to its last repetition. */
-function checkFeedback(findings: Findings, sites: readonly Site[], good: readonly Site[]): void {
-  const interval = findings.program.initiationIntervalCycles;
-  const alus = good.filter((site) => site.ins.op === "alu");
-  const usesSelf = ({ ins }: Site): boolean =>
-    ins.op === "alu" && [ins.a, ins.b, ins.c].some((operand) => operand.kind === "self");
-  const told: Told = new Set();
-  const claims = alus.map((site) => ({ site, start: site.ins.cycle, count: site.ins.count, period: site.ins.period }));
-  const groups = groupClaims(claims, ({ site }) =>
-    site.unit.kind === "vxmAlu" ? `${site.chip} ${site.unit.alu}` : "",
-  );
-  for (const group of groups.values()) {
-    const uses = group
-      .filter(({ site }) => usesSelf(site))
-      .map(({ site, start }) => ({ site, from: start, until: lastIssue(site.ins) + 1, at: residue(start, interval) }))
-      .sort((a, b) => a.at - b.at || a.site.id - b.site.id);
-    countChecked(findings, "overlap", uses.length);
-    reportCircularOverlaps(uses, interval, (a, b) => {
-      if (a !== b && a.from < b.until && b.from < a.until) return;
-      report(findings, sites, told, b.site, a.site.id, b.from, "its feedback register");
-    });
-    for (const claim of group) {
-      if (uses.length === 0 || usesSelf(claim.site)) continue;
-      for (let i = 0; i < claim.count; i++) {
-        const cycle = claim.start + i * claim.period;
-        const use = feedbackAt(uses, cycle, interval);
-        if (use === undefined) continue;
-        report(findings, sites, told, claim.site, use.site.id, cycle, "a feedback register");
-        break;
-      }
-    }
-  }
 }
 
 function checkLinkSlots(findings: Findings, sites: readonly Site[], good: readonly Site[]): void {
@@ -297,9 +254,9 @@ export function checkOverlap(
   if (!overlapsTokens(findings, latency)) return;
   const wheel = newWheel(findings.program.initiationIntervalCycles);
   checkSlots(findings, wheel, sites, good);
+  checkResults(findings, wheel, sites, good);
   checkTracks(findings, wheel, sites, good);
   checkBanks(findings, wheel, sites, good);
-  checkFeedback(findings, sites, good);
   checkLinkSlots(findings, sites, good);
   checkRegisters(findings, sites, uses);
 }

@@ -5,7 +5,7 @@ import { type Direction, diagonal } from "../../ir/target/geometry.ts";
 import type { Target } from "../../ir/target/target.ts";
 import { type Burst, reportCollisions, reportMeetings } from "./bursts.ts";
 import { countChecked, type Findings, type Site, siteName, violateAt } from "./report.ts";
-import { burstOf, planesOf, putOf } from "./sites.ts";
+import { burstOf, lastIssue, planesOf, putOf } from "./sites.ts";
 
 interface SiteBurst extends Burst {
   readonly site: Site;
@@ -50,6 +50,11 @@ function checkOrder(findings: Findings, program: Program): void {
             site,
             `issues at cycle ${ins.cycle}, before the instruction ahead of it in its queue (${before})`,
           );
+        }
+        const ahead = queue.instructions[index - 1];
+        if (ahead !== undefined && ins.cycle > ahead.cycle && ins.cycle < lastIssue(ahead)) {
+          const message = `issues at cycle ${ins.cycle}, between issues of the instruction ahead of it, which go on until ${lastIssue(ahead)}`;
+          violateAt(findings, "queue", site, message);
         }
         before = ins.cycle;
       });

@@ -14,6 +14,7 @@ import {
 import type { Target } from "../../ir/target/target.ts";
 import type { Topology } from "../../ir/target/topology.ts";
 import { type BlockChain, correspondence } from "../blocks/blocks.ts";
+import { intervalOf } from "../interval/interval.ts";
 import { graphOfRank, type ShardedGraph } from "../shard/sharded.ts";
 import { makeBindings, rankOfChip } from "./bindings.ts";
 import { borderUses, type ChipBorders, chipBorders } from "./chip-borders.ts";
@@ -141,8 +142,7 @@ export function assembleProgram(input: AssemblyInput, options: AssemblyOptions):
   }
   if (problems.length > 0) return { ok: false, diagnostics: problems };
   const latencyCycles = lastWrite === 0 ? 0 : lastWrite + target.verticalRipple;
-  const interval = intervalOf(timeline, latencyCycles, options.inFlight);
-  const program: Program = {
+  const scheduled = {
     modelName: options.modelName,
     target,
     links: topology.links,
@@ -154,18 +154,12 @@ export function assembleProgram(input: AssemblyInput, options: AssemblyOptions):
     graph: programGraph(model, modelConstants(input, constants), origins),
     latencyCycles,
     latencyTerms: latencyTermsOf(chain, timeline, latencyCycles),
-    initiationIntervalCycles: interval,
     stages: makeStages(input, timeline, uses),
     lowerBound: lowerBoundOf(input, timeline),
     debug: { origins: origins.list, notes },
   };
-  return ok({ program, timeline, chips: uses });
-}
-
-/** A chip has one inference at a time: the next may start when the busiest chip is done with the one before, or when few enough are under way. */
-function intervalOf(timeline: SystemTimeline, latencyCycles: number, inFlight: number | undefined): number {
-  const busiest = busiestCycles(timeline);
-  return inFlight === undefined ? busiest : Math.max(busiest, Math.ceil(latencyCycles / inFlight));
+  const { interval } = intervalOf(scheduled, busiestCycles(timeline), options.inFlight);
+  return ok({ program: { ...scheduled, initiationIntervalCycles: interval }, timeline, chips: uses });
 }
 
 /** Cycle in which the last word of a chip is written. */

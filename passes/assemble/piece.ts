@@ -46,8 +46,14 @@ interface Piece {
 /** Cycles after the last write until a chip is quiet. */
 export const drainCycles = (target: Target): number => columnCount(target) + target.mem.latency.write;
 
+/** The last ones first: blocks take the first ones first, and what they leave free other inferences may have. */
 const streams = ({ target, map }: CopyTable, direction: Direction, base: number): number[][] =>
-  Array.from({ length: target.streamsPerDirection }, (_, s) => [base + map.stream(direction, s)]);
+  Array.from({ length: target.streamsPerDirection }, (_, s) => [
+    base + map.stream(direction, target.streamsPerDirection - 1 - s),
+  ]);
+
+/** The stream that an option of `streams` stands for. */
+const streamOf = ({ target }: CopyTable, option: number): number => target.streamsPerDirection - 1 - option;
 
 const readNeeds = ({ map }: CopyTable, place: ChipPlace, at: number, length: number): Need[] => [
   { resource: place.base + map.readQueue(place.hemisphere, place.slice), at, length },
@@ -159,11 +165,11 @@ export function placeLinkPiece(
     read: start + read,
     written: arrivals.map(({ write }) => start + write + length),
     bursts: [
-      memoryBurst("read", from, start + read, timing, outStream, outward),
+      memoryBurst("read", from, start + read, timing, streamOf(table, outStream), outward),
       ...arrivals.flatMap(({ link, to, inward, write }, i) => {
-        const inStream = inStreams[i] as number;
+        const inStream = streamOf(table, inStreams[i] as number);
         return [
-          linkBurst("send", from.chip, link.fromPort, start, timing, outStream),
+          linkBurst("send", from.chip, link.fromPort, start, timing, streamOf(table, outStream)),
           linkBurst("receive", to.chip, link.toPort, start + link.latency, timing, inStream),
           memoryBurst("write", to, start + write, timing, inStream, inward),
         ];
@@ -190,7 +196,7 @@ export function placeLocalPiece(table: CopyTable, from: ChipPlace, to: ChipPlace
   invariant(placed !== undefined, "a copy can be placed");
   commit(table.reservations, { needs, choices }, placed);
   const { start } = placed;
-  const [stream] = placed.taken as [number];
+  const stream = streamOf(table, (placed.taken as [number])[0]);
   const timing = { count, period: 1 };
   return {
     start,

@@ -6,6 +6,7 @@ import type { Topology } from "../../ir/target/topology.ts";
 import { type BlockChain, correspondence } from "../blocks/blocks.ts";
 import { storedTypeOf } from "../lower/homes.ts";
 import type { StorageId } from "../lower/kernel.ts";
+import type { Reservations } from "../schedule/place.ts";
 import { partCount } from "../schedule/state.ts";
 import { exchangesAfter } from "../shard/order.ts";
 import type { Exchange } from "../shard/sharded.ts";
@@ -90,19 +91,59 @@ function touch(draft: Draft, chip: number, start: number, end: number): void {
 }
 
 /** Transfers begin while the block before them is still at work, as its results become readable and its chips have time for them. */
-function addTraffic(draft: Draft, name: string, copies: readonly Copy[], held: Traffic["held"]): void {
+function addTraffic(
+  draft: Draft,
+  name: string,
+  copies: readonly Copy[],
+  held: Traffic["held"],
+  schedule: (input: TimelineInput, copies: readonly Copy[], busy: Busy) => Transfers,
+): void {
   if (copies.length === 0) return;
-  const { target, topology } = draft.input;
   const { running } = draft;
   const busy = new Map(running?.chips.map((chip) => [chip, running.blockClass.schedule.state.reservations] as const));
   const ready = running === undefined ? copies : copies.map((copy) => ({ ...copy, ready: readyIn(running, copy) }));
-  const transfers = scheduleTransfers(target, topology, ready, busy);
+  const transfers = schedule(draft.input, ready, busy);
   const start = running?.start ?? draft.cycle;
   draft.running = undefined;
   const end = Math.max(draft.cycle, start + transfers.cycles);
   draft.traffic.push({ name, start, transfers, held, waitCycles: end - draft.cycle });
   for (const [chip, window] of transfers.windows) touch(draft, chip, start + window.start, start + window.end);
   draft.cycle = end;
+}
+
+type Busy = ReadonlyMap<number, Reservations>;
+
+const scheduleSoon = ({ target, topology }: TimelineInput, copies: readonly Copy[], busy: Busy): Transfers =>
+  scheduleTransfers(target, topology, copies, busy);
+
+/** How often it is tried to let transfers begin later. */
+const LATER_TRIES = 5;
+
+/**
+ * Transfers that are done as soon as can be, and begin as late as that allows: what is there early would only keep the next chip's memory from
+ * holding another inference's.
+ */
+function scheduleLate({ target, topology }: TimelineInput, copies: readonly Copy[], busy: Busy): Transfers {
+  const from = (floor: number): Transfers =>
+    scheduleTransfers(
+      target,
+      topology,
+      copies.map((copy) => ({ ...copy, ready: Math.max(copy.ready, floor) })),
+      busy,
+    );
+  let best = from(0);
+  let low = Math.min(...copies.map(({ ready }) => ready));
+  let high = Math.max(...copies.map(({ ready }) => ready));
+  for (let i = 0; i < LATER_TRIES && low < high; i++) {
+    // The first try is the whole way: often all can wait for the last.
+    const floor = i === 0 ? high : Math.ceil((low + high) / 2);
+    const tried = from(floor);
+    if (tried.cycles <= best.cycles) {
+      best = tried;
+      low = floor;
+    } else high = floor - 1;
+  }
+  return best;
 }
 
 /** Cycle of a running block from which the words of a copy may be read. */
@@ -157,7 +198,7 @@ export function copiesOn(
 function moveOn(draft: Draft, last: number, from: readonly number[], to: readonly number[]): void {
   const tensors = travelling(draft.input, last);
   const held = tensors.flatMap((tensor) => [...from, ...to].map((chip) => ({ chip, tensor })));
-  addTraffic(draft, "transfer", copiesOn(tensors.map(draft.borders), from, to), held);
+  addTraffic(draft, "transfer", copiesOn(tensors.map(draft.borders), from, to), held, scheduleLate);
 }
 
 /** Runs from one place to several become one copy with several targets. */
@@ -194,7 +235,7 @@ function exchange(draft: Draft, exchanges: readonly Exchange[], chips: readonly 
       held.set(`${rank}:${tensor}`, { chip: chips[rank] as number, tensor });
   }
   const kinds = [...new Set(exchanges.map(({ kind }) => kind))].join("+");
-  addTraffic(draft, kinds, exchangeCopies(exchanges, draft.borders, chips), [...held.values()]);
+  addTraffic(draft, kinds, exchangeCopies(exchanges, draft.borders, chips), [...held.values()], scheduleSoon);
 }
 
 /** Border tensors by id, each made once. */
