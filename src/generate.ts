@@ -1,22 +1,31 @@
-// Token by token through a program: what its inputs and outputs mean, one execution a token, the largest logit next. The program decides nothing by
-// itself, so the host carries the caches: what an execution puts out is put in before the next.
+// Token by token through a program: what its inputs and outputs mean, one execution a token, the largest logit next. Caches that are state stay in
+// SRAM; others the host carries: what an execution puts out is put in before the next.
 import { describeFault } from "../backends/interp/fault.ts";
 import type { HostTensor } from "../backends/interp/host.ts";
 import { interpret } from "../backends/interp/interpret.ts";
+import type { KeptState } from "../backends/interp/kept.ts";
 import { diagnostic } from "../ir/diag/codes.ts";
 import { type Diagnostic, fail, ok, type Result } from "../ir/diag/diagnostic.ts";
 import { byteLengthOf, type DType, dtypes } from "../ir/dtype.ts";
 import { elementCount } from "../ir/graph/graph.ts";
 import { bytesOf, is64Bit, numbersOf, valueFromBigints, valueFromBytes, valueFromNumbers } from "../ir/graph/values.ts";
 import type { Binding, Program } from "../ir/machine/program.ts";
+import { isResident } from "../ir/machine/resident.ts";
 
 type Role = "tokens" | "positions" | "mask";
+
+interface Cache {
+  readonly input: Binding;
+  readonly output: Binding;
+  /** It stays in SRAM from one execution to the next. */
+  readonly isResident: boolean;
+}
 
 export interface LanguageModel {
   readonly program: Program;
   /** Inputs with a role; all else are caches. */
   readonly roles: ReadonlyMap<Binding, Role>;
-  readonly caches: readonly { readonly input: Binding; readonly output: Binding }[];
+  readonly caches: readonly Cache[];
   readonly logits: Binding;
   /** Tokens that go in at once: 1 with caches, else the whole window. */
   readonly window: number;
@@ -47,13 +56,13 @@ export function languageModel(program: Program): Result<LanguageModel> {
   const inputs = program.bindings.filter(({ kind }) => kind === "input");
   const outputs = program.bindings.filter(({ kind }) => kind === "output");
   const roles = new Map<Binding, Role>();
-  const caches: { input: Binding; output: Binding }[] = [];
+  const caches: Cache[] = [];
   const problems: Diagnostic[] = [];
   for (const input of inputs) {
     const role = roleOf(input, inputs.length === 1);
     const output = outputs.find(({ renews }) => renews !== undefined && program.bindings[renews] === input);
     if (role !== undefined) roles.set(input, role);
-    else if (output !== undefined) caches.push({ input, output });
+    else if (output !== undefined) caches.push({ input, output, isResident: isResident(program, input) });
     else {
       const what = `input ${typeText(input)} is neither tokens, positions, a mask nor a cache that an output of its name, type and shape renews`;
       problems.push(refusal(`${what}; a cache has to keep its shape, with the place to write to given by a position`));
@@ -151,6 +160,7 @@ export function generate(model: LanguageModel, options: GenerateOptions): Result
   const { prompt, count, end, onToken } = options;
   const { program, window, logits, vocabulary, context } = model;
   const sequence = [...prompt];
+  let kept: KeptState | undefined;
   let caches: ReadonlyMap<string, HostTensor> = new Map(
     model.caches.map(({ input }) => [input.name, zeros(input.dtype, input.shape)]),
   );
@@ -161,14 +171,14 @@ export function generate(model: LanguageModel, options: GenerateOptions): Result
   for (let upTo = window === 1 ? 1 : prompt.length; ; upTo++) {
     if (sequence.length - prompt.length >= count) return generated("count");
     if (upTo > context) return generated("context");
-    const result = interpret(program, inputsFor(model, sequence, upTo, caches));
+    const result = interpret(program, inputsFor(model, sequence, upTo, caches), kept === undefined ? {} : { kept });
     if (!result.ok) return fail(diagnostic("LPU6002", describeFault(result.fault)));
     executions++;
+    kept = result.keep();
     caches = new Map(
-      model.caches.map(({ input, output }) => [
-        input.name,
-        result.outputs.get(output.name) ?? zeros(input.dtype, input.shape),
-      ]),
+      model.caches
+        .filter((cache) => !cache.isResident)
+        .map(({ input, output }) => [input.name, result.outputs.get(output.name) ?? zeros(input.dtype, input.shape)]),
     );
     const told = result.outputs.get(logits.name);
     if (upTo < sequence.length || told === undefined) continue;

@@ -131,7 +131,7 @@ describe("with caches: one token goes in at a time", () => {
     >;
     expect(begun.promptTokens).toEqual(greedyIds.slice(0, 4));
     expect(begun.tokens).toEqual(greedyIds.slice(4, 10));
-    expect(begun).toMatchObject({ cachesOnHost: 10, executions: 9, stopped: "count" });
+    expect(begun).toMatchObject({ cachesInSram: 10, cachesOnHost: 0, executions: 9, stopped: "count" });
   });
 });
 

@@ -80,7 +80,7 @@ export const i64 = (...numbers: number[]): TensorValue => listed("int64", [numbe
 export const scalar = (dtype: DType, number: number): TensorValue => listed(dtype, [], [number]);
 export const constant = (value: TensorValue): Operand => ({ constant: value });
 
-function attributeProto(name: string, value: Attribute): object {
+export function attributeProto(name: string, value: Attribute): object {
   if (typeof value === "bigint") return { name, type: 2, i: Number(value) };
   if (typeof value === "number") return { name, type: 1, f: value };
   if (typeof value === "string") return { name, type: 3, s: new TextEncoder().encode(value) };

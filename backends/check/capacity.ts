@@ -71,6 +71,11 @@ function isWellFormed(findings: Findings, symbol: ProgramSymbol): boolean {
   }
   if (!(symbol.from <= symbol.until))
     return say(`buffer ${symbol.name} lives from ${symbol.from} until ${symbol.until}`);
+  const end = findings.program.latencyCycles - target.verticalRipple;
+  if (symbol.role === "state" && (symbol.from > 0 || symbol.until < end))
+    say(
+      `state buffer ${symbol.name} is held from ${symbol.from} until ${symbol.until}, not from 0 until the end at ${end}`,
+    );
   return true;
 }
 

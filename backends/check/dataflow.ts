@@ -14,6 +14,7 @@ import { checkOutputs } from "./outputs.ts";
 import { overlapsTokens } from "./overlap.ts";
 import { newRegisters } from "./registers.ts";
 import { countChecked, type Findings, type Site, violate } from "./report.ts";
+import { checkState } from "./state.ts";
 import { prepareAccumulate, prepareActivate, prepareInstall, prepareLoad } from "./steps-matrix.ts";
 import { prepareGather, prepareRead, prepareScatter, prepareWrite } from "./steps-memory.ts";
 import { prepareAlu, preparePermute, prepareReceive, prepareSend } from "./steps-vector.ts";
@@ -151,6 +152,8 @@ export function checkDataflow(
   });
   countChecked(findings, "operand", issues);
   const windows = chipWindows(program, good, latency);
-  checkOutputs(findings, run.memory, sites, graphOutputs(findings, run, inputs), windows);
+  const outputs = graphOutputs(findings, run, inputs);
+  checkOutputs(findings, run.memory, sites, outputs, windows);
+  checkState(findings, run.memory, sites, outputs, windows);
   if (overlapsTokens(findings, latency)) checkWordOverlap(findings, run, windows);
 }

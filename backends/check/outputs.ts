@@ -14,7 +14,7 @@ interface Word {
   readonly entry: number;
 }
 
-interface Mismatch {
+export interface Mismatch {
   readonly element: number;
   readonly what: string;
   readonly entry: number;
@@ -28,7 +28,7 @@ const isSame = (isFloat: boolean, kindA: number, a: number, kindB: number, b: nu
 };
 
 /** What the graph's value becomes when it is stored as `type`. */
-function expectedLanes(value: Lanes, type: Stored): Lanes {
+export function expectedLanes(value: Lanes, type: Stored): Lanes {
   return type === "f16" ? roundToHalf(value) : value;
 }
 
@@ -61,7 +61,7 @@ function wordReader(memory: Memory, placement: Placement, cycle: number): Reader
   };
 }
 
-function comparePlacement(
+export function comparePlacement(
   memory: Memory,
   placement: Placement,
   shape: readonly number[],
@@ -97,22 +97,25 @@ function comparePlacement(
   });
 }
 
-/** Was the word last written for a buffer other than an output's after it had been written for one? */
+/** Was the word last written for a buffer other than an output's or a state's after it had been written for one? */
 function isOverwritten(memory: Memory, entry: number): boolean {
   const { symbols } = memory.program;
-  const roleOf = (at: number): string => symbols[memory.columns.symbol[at] ?? -1]?.role ?? "";
-  if (entry <= 0 || roleOf(entry) === "output") return false;
+  const isKept = (at: number): boolean =>
+    ["output", "state"].includes(symbols[memory.columns.symbol[at] ?? -1]?.role ?? "") &&
+    memory.columns.writer[at] !== -1;
+  if (entry <= 0 || isKept(entry)) return false;
   for (let at = memory.columns.before[entry] ?? 0; at > 0; at = memory.columns.before[at] ?? 0) {
-    if (roleOf(at) === "output") return true;
+    if (isKept(at)) return true;
   }
   return false;
 }
 
-function reportMismatches(
+export function reportMismatches(
   findings: Findings,
   memory: Memory,
   sites: readonly Site[],
   binding: Binding,
+  what: string,
   found: readonly Mismatch[],
 ): void {
   const first = found[0];
@@ -125,7 +128,7 @@ function reportMismatches(
     writer === undefined || first.entry === 0
       ? ""
       : `; last written by ${writer.ins.op}#${writer.index} of ${unitName(writer.unit)}`;
-  violate(findings, name, `element ${lost.element} of output ${binding.name} ${lost.what}${count}${last}`, {
+  violate(findings, name, `element ${lost.element} of ${what} ${lost.what}${count}${last}`, {
     chip: writer?.chip ?? binding.placements[0]?.chip ?? null,
     unit: writer === undefined ? null : unitName(writer.unit),
     cycle: writer?.ins.cycle ?? null,
@@ -162,6 +165,6 @@ export function checkOutputs(
       );
     }
     countChecked(findings, "operand", value.x.length);
-    reportMismatches(findings, memory, sites, binding, found);
+    reportMismatches(findings, memory, sites, binding, `output ${binding.name}`, found);
   }
 }

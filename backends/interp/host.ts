@@ -103,8 +103,19 @@ function fillPlacements(machine: Machine, binding: Binding, tensor: HostTensor, 
 
 const shapeText = (dtype: DType, shape: readonly number[]): string => `${dtype}[${shape.join(",")}]`;
 
-/** Checks the inputs against the bindings and places them: everywhere, or on one chip. */
-export function bindInputs(machine: Machine, inputs: ReadonlyMap<string, HostTensor>, chip?: number): void {
+interface BindOptions {
+  /** Places on this chip only. */
+  readonly chip?: number;
+  /** Inputs that are there already if they are not given. */
+  readonly mayLack?: ReadonlySet<string>;
+}
+
+/** Checks the inputs against the bindings and places them. */
+export function bindInputs(
+  machine: Machine,
+  inputs: ReadonlyMap<string, HostTensor>,
+  { chip, mayLack }: BindOptions = {},
+): void {
   const { bindings } = machine.program;
   const wanted = bindings.filter((binding) => binding.kind === "input");
   for (const name of inputs.keys()) {
@@ -115,6 +126,7 @@ export function bindInputs(machine: Machine, inputs: ReadonlyMap<string, HostTen
   for (const binding of wanted) {
     const tensor = inputs.get(binding.name);
     const expected = shapeText(binding.dtype, binding.shape);
+    if (tensor === undefined && mayLack?.has(binding.name)) continue;
     if (tensor === undefined) {
       raiseOutside(machine, "binding", 0, binding.name, `the input is missing (${expected})`);
     } else if (shapeText(tensor.dtype, tensor.shape) !== expected) {

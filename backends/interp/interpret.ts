@@ -5,6 +5,7 @@ import { type Program, unitName } from "../../ir/machine/program.ts";
 import { execute } from "./execute.ts";
 import type { Fault } from "./fault.ts";
 import { bindInputs, type HostTensor, loadImages, readOutputs } from "./host.ts";
+import { type KeptState, keepState, keptInputs, restoreState } from "./kept.ts";
 import { makeMachine } from "./machine.ts";
 import { raise, raiseAt, raiseOutside } from "./raise.ts";
 import type { Machine, QueueState } from "./state.ts";
@@ -23,6 +24,8 @@ interface Profile {
 export interface InterpretOptions {
   /** Called now and then with the current cycle, for progress. */
   readonly progress?: (cycle: number) => void;
+  /** What the execution before has left in the state buffers: inputs that stand there may be left out. */
+  readonly kept?: KeptState;
 }
 
 export type InterpretResult =
@@ -32,6 +35,8 @@ export type InterpretResult =
       /** Cycle 0 to the last write complete in every superlane, over all chips; 0 if nothing is written. */
       readonly executedCycles: number;
       readonly profile: Profile;
+      /** What the next execution finds in the state buffers. */
+      readonly keep: () => KeptState;
     }
   | { readonly ok: false; readonly fault: Fault };
 
@@ -61,7 +66,9 @@ export function interpret(
 ): InterpretResult {
   const machine = makeMachine(program);
   if (machine.fault === undefined) loadImages(machine);
-  if (machine.fault === undefined) bindInputs(machine, inputs);
+  if (options.kept !== undefined && machine.fault === undefined) restoreState(machine, options.kept);
+  const mayLack: ReadonlySet<string> = options.kept === undefined ? new Set() : keptInputs(machine);
+  if (machine.fault === undefined) bindInputs(machine, inputs, { mayLack });
   const counts = program.chips.map(zeroCounts);
   if (machine.fault === undefined) run(machine, collectQueues(machine), [], counts, options);
   if (machine.fault === undefined) checkEnd(machine);
@@ -72,7 +79,7 @@ export function interpret(
   }
   const outputs = machine.fault === undefined ? readOutputs(machine) : new Map<string, HostTensor>();
   if (machine.fault !== undefined) return { ok: false, fault: machine.fault };
-  return { ok: true, outputs, executedCycles, profile: profileOf(machine, counts) };
+  return { ok: true, outputs, executedCycles, profile: profileOf(machine, counts), keep: () => keepState(machine) };
 }
 
 function profileOf(machine: Machine, counts: readonly Counts[]): Profile {

@@ -43,7 +43,7 @@ function hostEvents(
   const events: (HostEvent & { readonly order: number })[] = [];
   inputs.forEach((values, t) => {
     for (const { chip, startCycle, endCycle } of stages) {
-      const bind = (): void => bindInputs(machine, values, chip);
+      const bind = (): void => bindInputs(machine, values, { chip });
       const read = (): void => {
         for (const [name, tensor] of readOutputs(machine, (output) => resultChip.get(output) === chip))
           outputs[t]?.set(name, tensor);

@@ -21,6 +21,7 @@ import { borderUses, type ChipBorders, chipBorders } from "./chip-borders.ts";
 import {
   type BlockInstance,
   type BorderUse,
+  borderRegionOf,
   bufferAddress,
   type ChipMemory,
   imageSegments,
@@ -94,7 +95,7 @@ class Draft {
 export function assembleProgram(input: AssemblyInput, options: AssemblyOptions): Result<Assembled> {
   const { model, sharded, target, chain, compiled, chipsOf, topology } = input;
   const { graph } = sharded;
-  const ordinals = borderOrdinals(graph, chain, sharded.exchanges);
+  const ordinals = borderOrdinals(sharded, chain);
   const timeline = planTimeline({ ...input, graph, exchanges: sharded.exchanges }, ordinals);
   const end = Math.max(0, ...timeline.blockEnd);
   const rankGraphs = Array.from({ length: sharded.ways }, (_, rank) => graphOfRank(sharded, rank));
@@ -108,7 +109,7 @@ export function assembleProgram(input: AssemblyInput, options: AssemblyOptions):
   const bordersByChip: ChipBorders[] = [];
   let lastWrite = 0;
   for (let chip = 0; chip < topology.chips; chip++) {
-    const borders = chipBorders(input, timeline, ordinals, chip);
+    const borders = chipBorders(input, timeline, ordinals, chip, end);
     bordersByChip.push(borders);
     const instances = chain.blocks.flatMap((block, i): BlockInstance[] => {
       const blockClass = compiled.classes[compiled.classOf[i] as number];
@@ -119,7 +120,7 @@ export function assembleProgram(input: AssemblyInput, options: AssemblyOptions):
     const rank = rankOfChip(input, chip);
     const rankGraph = rankGraphs[rank] ?? graph;
     const parts = borderUses(borders, timeline, chip);
-    const memory = planChipMemory(target, instances, parts, end);
+    const memory = planChipMemory(target, instances, parts, end, compiled.states);
     uses.push({ chip, memory });
     const draft = new Draft();
     draft.add(
@@ -263,8 +264,8 @@ function stampBlock(
       return { address, symbol: symbolOf("persistent", persistentKey(blockClass, buffer, tensors)) };
     const storage = storageOfBuffer(blockClass, buffer);
     if (storage?.boundary !== undefined && buffer.content.kind === "part") {
-      const tensor = tensors.get(storage.boundary.tensor) ?? storage.boundary.tensor;
-      return { address, symbol: symbolOf("border", `${tensor}:${storage.type}:${buffer.content.part}`) };
+      const region = borderRegionOf(memory, tensors, storage.boundary.tensor, storage.type, buffer.content.part);
+      return { address, symbol: symbolOf("border", region) };
     }
     symbols.push({
       name: buffer.name,

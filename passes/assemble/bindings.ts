@@ -44,13 +44,14 @@ export function makeBindings(
 ): Binding[] {
   const { model, sharded, target } = input;
   const { pieces } = sharded;
+  const { states } = input.compiled;
   /** Placements of a rank's tensor on a chip, in the tensor of the model. */
   const placementsOn = (id: TensorId, chip: number): Placement[] => {
     const piece = pieces.get(id);
     const origin =
       piece === undefined || piece.dim === null ? undefined : pieceOrigin(sharded, piece, rankOfChip(input, chip));
     return [...(bordersByChip[chip]?.values() ?? [])]
-      .filter(({ tensor }) => tensor.tensor === id)
+      .filter(({ tensor }) => tensor.tensor === (states.get(id) ?? id))
       .flatMap(({ tensor }) =>
         tensor.parts.flatMap((part) => {
           const address = uses[chip]?.memory.addresses.get(regionOf.border(part.region)) ?? 0;

@@ -17,6 +17,7 @@ export function chipBorders(
   timeline: SystemTimeline,
   ordinals: ReadonlyMap<TensorId, number>,
   chip: number,
+  end: number,
 ): ChipBorders {
   const { target, chain, chipsOf, compiled } = input;
   const { graph } = input.sharded;
@@ -28,6 +29,8 @@ export function chipBorders(
   const window = timeline.windows[chip] as { start: number; end: number };
   const graphInputs = new Set(graph.inputs.map((i) => i.tensor));
   const graphOutputs = new Set(graph.outputs.map((o) => o.tensor));
+  const { states } = compiled;
+  const kept = new Set(states.values());
   const add = (id: TensorId, type: StoredType, from: number, until: number): void => {
     const key = `${id}:${type}`;
     const known = found.get(key);
@@ -36,7 +39,13 @@ export function chipBorders(
       known.use.until = Math.max(known.use.until, until);
       return;
     }
-    const role: ProgramSymbol["role"] = graphInputs.has(id) ? "input" : graphOutputs.has(id) ? "output" : "activation";
+    const role: ProgramSymbol["role"] = kept.has(id)
+      ? "state"
+      : graphInputs.has(id)
+        ? "input"
+        : graphOutputs.has(id)
+          ? "output"
+          : "activation";
     found.set(key, {
       tensor: borderTensor(graph, target, id, type, ordinals.get(id) ?? 0),
       use: { from, until, role, name: graph.tensors[id]?.name ?? "" },
@@ -51,7 +60,9 @@ export function chipBorders(
     for (const border of [...blockClass.lowered.inputHomes, ...blockClass.lowered.outputHomes]) {
       const id = instance.get(border.tensor) as TensorId;
       const isInput = graphInputs.has(id);
-      add(id, border.home.type, isInput ? window.start : start, graphOutputs.has(id) ? window.end : stop);
+      const state = states.get(id) ?? id;
+      if (kept.has(state)) add(state, border.home.type, 0, Math.max(end, window.end));
+      else add(id, border.home.type, isInput ? window.start : start, graphOutputs.has(id) ? window.end : stop);
     }
   });
   for (const { start, transfers, held } of timeline.traffic) {

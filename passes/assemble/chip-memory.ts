@@ -1,14 +1,16 @@
 // What one chip keeps where: weights and constants, what its blocks write for themselves, border tensors, all in one address map.
+import type { StoredType } from "../../ir/dtype.ts";
 import type { Graph, TensorId } from "../../ir/graph/graph.ts";
 import type { ImageSegment, ProgramSymbol } from "../../ir/machine/program.ts";
 import type { Target } from "../../ir/target/target.ts";
 import { type Block, correspondence } from "../blocks/blocks.ts";
 import type { Storage } from "../lower/kernel.ts";
 import type { Buffer } from "../schedule/state.ts";
-import type { BorderPart } from "./borders.ts";
+import { type BorderPart, regionKey } from "./borders.ts";
 import type { BlockClass } from "./classes.ts";
 import { bufferBytes, type ConstantReader } from "./contents.ts";
 import { type BankUse, mapRegions, type Region } from "./memory.ts";
+import type { States } from "./states.ts";
 
 export interface BlockInstance {
   readonly block: Block;
@@ -37,6 +39,7 @@ export interface ChipMemory {
   /** Where everything is, by `regionOf`. */
   readonly addresses: ReadonlyMap<string, number>;
   readonly uses: readonly BankUse[];
+  readonly states: States;
 }
 
 /** Keys of the address map. */
@@ -122,6 +125,7 @@ export function planChipMemory(
   instances: readonly BlockInstance[],
   borders: readonly BorderUse[],
   end: number,
+  states: States,
 ): ChipMemory {
   const persistent = new Map<string, PersistentBuffer>();
   for (const { block, blockClass } of instances) {
@@ -135,7 +139,19 @@ export function planChipMemory(
   const passing = [...activationRegions(target, instances), ...borders.map((use) => borderRegion(target, use))];
   const last = passing.reduce((most, { live }) => Math.max(most, live.at(-1)?.upper ?? 0), Math.max(1, end));
   const standing = [...persistent].map(([key, entry]) => persistentRegion(key, entry, last));
-  return { persistent, ...mapRegions(target, [...standing, ...passing]) };
+  return { persistent, states, ...mapRegions(target, [...standing, ...passing]) };
+}
+
+/** Region of a part of a border tensor, given as the class's first block names it; the new value of a state is where the old one is. */
+export function borderRegionOf(
+  { states }: ChipMemory,
+  instance: ReadonlyMap<TensorId, TensorId>,
+  tensor: TensorId,
+  type: StoredType,
+  part: number,
+): string {
+  const own = instance.get(tensor) ?? tensor;
+  return regionKey(states.get(own) ?? own, type, part);
 }
 
 /** Absolute address of a block's buffer on this chip; undefined for what is never read. */
@@ -150,8 +166,8 @@ export function bufferAddress(
     const storage = storageOfBuffer(blockClass, buffer);
     if (storage?.boundary === undefined || buffer.content.kind !== "part")
       return regionOf.activation(blockClass, buffer);
-    const tensor = instance.get(storage.boundary.tensor) ?? storage.boundary.tensor;
-    return regionOf.border(`${tensor}:${storage.type}:${buffer.content.part}`);
+    const { tensor } = storage.boundary;
+    return regionOf.border(borderRegionOf(memory, instance, tensor, storage.type, buffer.content.part));
   };
   return memory.addresses.get(key());
 }

@@ -1,7 +1,7 @@
 // Compiling each distinct block once: lowering, border locations, schedule. Blocks of one class share everything but addresses and tensors.
 import { ok, type Result } from "../../ir/diag/diagnostic.ts";
 import type { FusionSet } from "../../ir/graph/fusions.ts";
-import type { Graph, TensorId } from "../../ir/graph/graph.ts";
+import type { TensorId } from "../../ir/graph/graph.ts";
 import { columnCount, type Hemisphere } from "../../ir/target/geometry.ts";
 import type { Target } from "../../ir/target/target.ts";
 import type { Block, BlockChain } from "../blocks/blocks.ts";
@@ -12,6 +12,7 @@ import { type BlockSchedule, type ScheduleOptions, scheduleBlock } from "../sche
 import { bytesOfStorage, type Location, partCount, pinKey } from "../schedule/state.ts";
 import { exchangesAfter } from "../shard/order.ts";
 import type { Exchange, ShardedGraph } from "../shard/sharded.ts";
+import { type States, statePattern, statesOf } from "./states.ts";
 
 export interface BlockClass {
   readonly index: number;
@@ -26,6 +27,7 @@ export interface BlockClass {
 export interface CompiledBlocks {
   readonly classes: readonly BlockClass[];
   readonly classOf: readonly number[];
+  readonly states: States;
 }
 
 /** Where part `part` of a border tensor with this ordinal stands, the same in every block that touches it. */
@@ -68,8 +70,13 @@ function stepsOf(chain: BlockChain, exchanges: readonly Exchange[]): Step[] {
   ]);
 }
 
-/** Ordinals of border tensors: small numbers, equal at corresponding places of equal blocks. */
-export function borderOrdinals(graph: Graph, chain: BlockChain, exchanges: readonly Exchange[]): Map<TensorId, number> {
+/** Ordinals of border tensors: small numbers, equal at corresponding places of equal blocks, and for the two ends of a state. */
+export function borderOrdinals(
+  sharded: Pick<ShardedGraph, "graph" | "exchanges" | "pieces">,
+  chain: BlockChain,
+): Map<TensorId, number> {
+  const { graph, exchanges } = sharded;
+  const states = statesOf(sharded, chain);
   const steps = stepsOf(chain, exchanges);
   const readers = new Map<TensorId, number[]>();
   steps.forEach((step, at) => {
@@ -89,6 +96,11 @@ export function borderOrdinals(graph: Graph, chain: BlockChain, exchanges: reado
     for (const [ordinal, until] of [...live]) if (until <= at) live.delete(ordinal);
     step.outputs.forEach((id, i) => {
       if (ordinals.has(id)) return;
+      const state = ordinals.get(states.get(id) ?? id);
+      if (state !== undefined) {
+        ordinals.set(id, state);
+        return;
+      }
       const last = Math.max(-1, ...(readers.get(id) ?? []));
       if (last < 0) {
         ordinals.set(id, i + 1);
@@ -135,29 +147,33 @@ export interface LoweredClass {
 export interface LoweredBlocks {
   readonly classes: readonly LoweredClass[];
   readonly classOf: readonly number[];
+  readonly states: States;
 }
 
 /** Lowers the first block of every class of a chain. `halfTables`: constants that are kept in float16. */
 export function lowerBlocks(
-  { graph, exchanges }: Pick<ShardedGraph, "graph" | "exchanges">,
+  sharded: Pick<ShardedGraph, "graph" | "exchanges" | "pieces">,
   chain: BlockChain,
   target: Target,
   halfTables: ReadonlySet<TensorId>,
   without: FusionSet = new Set(),
 ): LoweredBlocks {
-  const ordinals = borderOrdinals(graph, chain, exchanges);
+  const { graph } = sharded;
+  const ordinals = borderOrdinals(sharded, chain);
+  const states = statesOf(sharded, chain);
+  const kept = new Set(states.values());
   const graphInputs = new Set(graph.inputs.map((input) => input.tensor));
   const known = new Map<string, number>();
   const classes: LoweredClass[] = [];
   const classOf = chain.blocks.map((block) => {
     const places = [...block.inputs, ...block.outputs].map((id) => ordinals.get(id)).join();
-    const key = `${block.form}|${places}|${block.tensors.flatMap((id, i) => (halfTables.has(id) ? [i] : []))}`;
+    const key = `${block.form}|${places}|${statePattern(states, block)}|${block.tensors.flatMap((id, i) => (halfTables.has(id) ? [i] : []))}`;
     const before = known.get(key);
     if (before !== undefined) return before;
-    const inputs = block.inputs.map((tensor) => ({ tensor, mayBeF16: graphInputs.has(tensor) }));
+    const inputs = block.inputs.map((tensor) => ({ tensor, mayBeF16: graphInputs.has(tensor) && !kept.has(tensor) }));
     const lowered = lowerBlock(
       graph,
-      { nodes: block.nodes, inputs, outputs: block.outputs, halfTables, without },
+      { nodes: block.nodes, inputs, outputs: block.outputs, states, halfTables, without },
       target,
     );
     const index = classes.length;
@@ -165,7 +181,7 @@ export function lowerBlocks(
     known.set(key, index);
     return index;
   });
-  return { classes, classOf };
+  return { classes, classOf, states };
 }
 
 /** Schedules every class. Classes of the same kernels differ at their borders only: the setting that was best for the first is taken for all. */
@@ -188,5 +204,5 @@ export function scheduleBlocks(
     const cycles = Math.max(schedule.state.end + columnCount(target) + target.mem.latency.write, ...engines);
     classes.push({ index, first, lowered, schedule, cycles });
   }
-  return ok({ classes, classOf: blocks.classOf });
+  return ok({ classes, classOf: blocks.classOf, states: blocks.states });
 }

@@ -3,6 +3,7 @@
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import { coreOps } from "../../ir/graph/core-ops.ts";
 import type { Graph, GraphNode, TensorId } from "../../ir/graph/graph.ts";
+import { renewedInputs } from "../../ir/graph/renewed-inputs.ts";
 import { findPeriod } from "./period.ts";
 
 /** How a node sees its operands: behind views, down to the tensor that is really stored. */
@@ -162,6 +163,7 @@ function hoistPreparation(graph: Graph, roots: Roots): GraphNode[] {
   const nodes = graph.nodes.filter((node) => !isViewNode(node));
   const inputs = new Map<TensorId, number>(graph.inputs.map((input, i) => [input.tensor, i]));
   const reach = new Map<TensorId, { readonly inputs: ReadonlySet<number>; readonly light: boolean }>();
+  const state = stateInputs(graph);
   for (const node of nodes) {
     const seen = new Set<number>();
     let light = elementwiseGroups.has(groupOf(node));
@@ -170,6 +172,7 @@ function hoistPreparation(graph: Graph, roots: Roots): GraphNode[] {
       const root = roots.rootOf(operand);
       const input = inputs.get(root);
       if (input !== undefined) seen.add(input);
+      if (state.has(root)) light = false;
       const before = reach.get(root);
       if (before === undefined) continue;
       for (const i of before.inputs) seen.add(i);
@@ -184,6 +187,14 @@ function hoistPreparation(graph: Graph, roots: Roots): GraphNode[] {
     return found?.light === true && found.inputs.size < all.size;
   };
   return [...nodes.filter(early), ...nodes.filter((node) => !early(node))];
+}
+
+/** Inputs that an output renews. A layer has its own, and reads it where it makes the new value. */
+function stateInputs(graph: Graph): ReadonlySet<TensorId> {
+  const ends = (list: Graph["inputs"]) =>
+    list.map(({ name, dtype, tensor }) => ({ name, dtype, shape: graph.tensors[tensor]?.shape ?? [] }));
+  const renewed = renewedInputs(ends(graph.inputs), ends(graph.outputs));
+  return new Set(renewed.flatMap((at) => (at === undefined ? [] : (graph.inputs[at]?.tensor ?? []))));
 }
 
 const elementwiseGroups: ReadonlySet<string> = new Set(["binary", "unary", "compare", "select", "cast"]);

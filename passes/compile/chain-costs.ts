@@ -88,7 +88,7 @@ function borderTransfers(input: CompiledChain, topology: Topology): Borders {
   const { sharded, target, chain } = input;
   const { graph, exchanges, ways } = sharded;
   if (topology.chips < 2 * ways) return { transfers: [], uneven: { quickest: 0, borders: undefined } };
-  const borders = borderTensors(graph, target, borderOrdinals(graph, chain, exchanges));
+  const borders = borderTensors(graph, target, borderOrdinals(sharded, chain));
   const costOf = transferCosts(input, topology);
   const crossing = chain.blocks
     .slice(0, -1)
@@ -108,7 +108,7 @@ function exchangeCycles(input: CompiledChain, topology: Topology): readonly numb
   const { sharded, target, chain } = input;
   const { graph, exchanges, ways } = sharded;
   if (exchanges.length === 0) return [];
-  const borders = borderTensors(graph, target, borderOrdinals(graph, chain, exchanges));
+  const borders = borderTensors(graph, target, borderOrdinals(sharded, chain));
   const costOf = transferCosts(input, topology);
   return chain.blocks.map((_, i) => {
     const copies = exchangeCopies(exchangesAfter(chain, exchanges, i), borders, stageChips(ways, 0));

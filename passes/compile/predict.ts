@@ -28,7 +28,7 @@ export function timelineOn(
   if (placed.kind !== "placed") return undefined;
   const chipsOf = placed.stageOf.map((stage) => Array.from({ length: ways }, (_, rank) => stage * ways + rank));
   const input = { graph, exchanges, target, chain, compiled, chipsOf, topology };
-  const timeline = planTimeline(input, borderOrdinals(graph, chain, exchanges));
+  const timeline = planTimeline(input, borderOrdinals(sharded, chain));
   return { timeline, stages: new Set(placed.stageOf).size };
 }
 

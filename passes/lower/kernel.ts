@@ -33,6 +33,8 @@ export interface Storage {
   readonly content?: ConstContent;
   /** Set on tensors that enter or leave the block: their place is decided outside (part -> location key). */
   readonly boundary?: BoundaryKey;
+  /** State: a vector of this storage takes the place of that one's vector of the same number, when all have read that. */
+  readonly renews?: StorageId;
 }
 
 /** Names a tensor that crosses the block's border: n-th input or output of the block, in a stored type. */

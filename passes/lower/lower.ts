@@ -25,6 +25,7 @@ import { moveHome } from "./move.ts";
 import { anyHome, lowerMove, moveView } from "./movement.ts";
 import { pushPasses } from "./passes.ts";
 import { lowerFedReduce, lowerReduce } from "./reduce.ts";
+import { renewInPlace } from "./renew.ts";
 import { laneDimOf } from "./request.ts";
 import { planUnits, type Unit, type UnitPlan } from "./units.ts";
 
@@ -39,6 +40,8 @@ export interface Block {
   readonly nodes: readonly GraphNode[];
   readonly inputs: readonly BlockInput[];
   readonly outputs: readonly TensorId[];
+  /** Outputs that take the place of inputs; both may be of other blocks. */
+  readonly states: ReadonlyMap<TensorId, TensorId>;
   /** Constant tables whose elements are all float16 numbers. */
   readonly halfTables: ReadonlySet<TensorId>;
   /** Fusions that are not made. */
@@ -106,11 +109,12 @@ export function lowerBlock(graph: Graph, block: Block, target: Target): LoweredB
     lowerUnit(context, plan, unit, outputs, demands);
     for (const node of unit.nodes) prepareOperands(context, plan, node.outputs[0] as TensorId, originsOf(unit));
   }
-  const outputHomes = [...outputs].map((id) => ({ tensor: id, home: borderOutput(context, id) }));
+  const made = [...outputs].map((id) => ({ tensor: id, home: borderOutput(context, id) }));
   const kernels = block.without.has("running")
     ? context.kernels
     : fuseReductions(target, context.storages, context.kernels);
-  return { storages: context.storages, kernels, inputHomes, outputHomes };
+  const { outputHomes, copies } = renewInPlace(context, kernels, inputHomes, made, block.states);
+  return { storages: context.storages, kernels: [...kernels, ...copies], inputHomes, outputHomes };
 }
 
 function borderInputs(context: LowerContext, input: BlockInput, demands: Demands): BorderHome[] {

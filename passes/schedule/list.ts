@@ -1,6 +1,7 @@
 // List scheduling: of the tasks whose operands are all computed, the one that could start first is placed next; of several, the first in the order of
 // the kernels. So units do not wait for one kernel while another one has work for them.
-import type { Access } from "../lower/kernel.ts";
+import { invariant } from "../../ir/diag/diagnostic.ts";
+import type { Access, StorageId } from "../lower/kernel.ts";
 import { type ScheduleState, storageById } from "./state.ts";
 import type { Task } from "./tasks.ts";
 
@@ -22,7 +23,24 @@ function readyAt(state: ScheduleState, task: Task): number {
   return latest;
 }
 
-/** Calls `place` for every task, each after the tasks that write what it reads. */
+/** For a task, those that read the old vectors of a state that it writes anew. Vector by vector: other tasks renew other vectors of a part. */
+function readersOfOld(state: ScheduleState, tasks: readonly Task[]): (task: Task) => readonly number[] {
+  const renewed = new Set(state.storages.flatMap(({ renews }) => renews ?? []));
+  const readers = new Map<StorageId, Map<number, number[]>>([...renewed].map((id) => [id, new Map()]));
+  tasks.forEach((task, index) => {
+    for (const { storage, vectors } of task.reads) {
+      const own = readers.get(storage);
+      if (own !== undefined) for (const vector of vectors) own.set(vector, [...(own.get(vector) ?? []), index]);
+    }
+  });
+  return (task) =>
+    task.writes.flatMap(({ storage, vectors }) => {
+      const own = readers.get(storageById(state, storage).renews ?? (-1 as StorageId));
+      return own === undefined ? [] : Array.from(vectors).flatMap((vector) => own.get(vector) ?? []);
+    });
+}
+
+/** Calls `place` for every task, each after the tasks that write what it reads, and those that read what it renews. */
 export function listSchedule(state: ScheduleState, tasks: readonly Task[], place: (task: Task) => void): void {
   const writers = new Map<string, Set<number>>();
   tasks.forEach((task, index) => {
@@ -34,6 +52,7 @@ export function listSchedule(state: ScheduleState, tasks: readonly Task[], place
       }
     }
   });
+  const oldReaders = readersOfOld(state, tasks);
   const missing = tasks.map(() => 0);
   const readers = tasks.map((): number[] => []);
   tasks.forEach((task, index) => {
@@ -41,6 +60,7 @@ export function listSchedule(state: ScheduleState, tasks: readonly Task[], place
     for (const access of task.reads)
       for (const part of partsOf(state, access))
         for (const writer of writers.get(part) ?? []) if (writer !== index) needed.add(writer);
+    for (const reader of oldReaders(task)) if (reader !== index) needed.add(reader);
     if (task.follows) needed.add(index - 1);
     for (const writer of needed) readers[writer]?.push(index);
     missing[index] = needed.size;
@@ -52,7 +72,9 @@ export function listSchedule(state: ScheduleState, tasks: readonly Task[], place
   missing.forEach((count, index) => {
     if (count === 0) enter(index);
   });
+  let placed = 0;
   while (ready.size > 0 && !state.stuck) {
+    placed++;
     const next = choose(state, tasks, ready, missing);
     ready.delete(next);
     place(tasks[next] as Task);
@@ -61,6 +83,7 @@ export function listSchedule(state: ScheduleState, tasks: readonly Task[], place
       if (missing[reader] === 0) enter(reader);
     }
   }
+  invariant(state.stuck || placed === tasks.length, "no task waits for itself");
 }
 
 /** Whether a task may begin: it has all its data for good, or there is room for what it keeps while it waits for more. */

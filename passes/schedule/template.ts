@@ -191,6 +191,13 @@ export function directionTo(
   return memColumn(state.target, buffer.hemisphere, buffer.slices[0] as number) < column ? "W" : "E";
 }
 
+/** Cycle from which a part may be written: of a state, when the old value has been read. */
+function renewableFrom(state: ScheduleState, id: StorageId, part: number): number {
+  const { renews } = storageById(state, id);
+  if (renews === undefined) return 0;
+  return Math.max(0, ...(state.parts[renews]?.[part]?.buffers ?? []).map((buffer) => (buffer?.lastRead ?? -1) + 1));
+}
+
 /**
  * Writes vectors that pass `column` at offset `at` + i * period on the group behind `choice` into one part's buffer.
  */
@@ -214,6 +221,7 @@ export function addWrite(
   for (const run of runs) {
     const issue = arrival + run.at * period;
     const length = span(run.count, period);
+    builder.earliest = Math.max(builder.earliest, renewableFrom(state, storage, run.part) - issue);
     for (const plane of planes) {
       const slice = buffer.slices[plane] as number;
       builder.needs.push({ resource: state.resources.writeQueue(buffer.hemisphere, slice), at: issue, length });

@@ -91,6 +91,8 @@ export function generateCommand(session: Session): Result<Outcome> {
   if (!generated.ok) return generated;
   const { tokens, executions, why } = generated.value;
   const report = programReport(program);
+  const { caches } = model.value;
+  const resident = caches.filter(({ isResident }) => isResident).length;
   const text = decode([...prompt.value, ...tokens]);
   const executedCycles = executions * program.latencyCycles;
   const lines = [
@@ -98,9 +100,9 @@ export function generateCommand(session: Session): Result<Outcome> {
     `${grouped(tokens.length)} tokens behind ${grouped(prompt.value.length)} of the prompt: ${reasons[why]}`,
     certificateLines(report),
     `executed      ${grouped(executions)} times, ${grouped(executedCycles)} cycles = ${seconds(executedCycles / report.clockHz)}, ${Math.round(report.clockHz / report.latencyCycles)} tokens a second`,
-    ...(model.value.caches.length === 0
+    ...(caches.length === 0
       ? []
-      : [`caches        ${model.value.caches.length}, carried by the host from token to token`]),
+      : [`caches        ${resident} stay in SRAM from token to token, the host carries ${caches.length - resident}`]),
   ];
   const json = {
     model: report.model,
@@ -116,7 +118,8 @@ export function generateCommand(session: Session): Result<Outcome> {
     executedCycles,
     seconds: executedCycles / report.clockHz,
     host: report.host,
-    cachesOnHost: model.value.caches.length,
+    cachesInSram: resident,
+    cachesOnHost: caches.length - resident,
     passes: stageTimes(session),
   };
   return ok({ json, text: `${lines.join("\n\n")}\n`, problems: failedAssertions(assertions.value, report) });

@@ -3,7 +3,8 @@
 import { byteLengthOf } from "../../ir/dtype.ts";
 import { elementCount } from "../../ir/graph/graph.ts";
 import type { Instruction } from "../../ir/machine/isa.ts";
-import type { Program } from "../../ir/machine/program.ts";
+import type { Binding, Program } from "../../ir/machine/program.ts";
+import { isResident } from "../../ir/machine/resident.ts";
 import { linkVectorPeriod, sliceCount } from "../../ir/target/geometry.ts";
 import { type SramReport, sramOf } from "./memory.ts";
 
@@ -29,7 +30,7 @@ export interface LinkReport {
   readonly busyCycles: number;
 }
 
-/** Time the host takes before cycle 0 and after the last one; not part of the latency. */
+/** Time the host takes before cycle 0 and after the last one; not part of the latency. State that stays in SRAM is not moved. */
 export interface HostReport {
   readonly inputBytes: number;
   readonly outputBytes: number;
@@ -133,9 +134,14 @@ function linksOf(program: Program): readonly LinkReport[] {
 function hostOf(program: Program): HostReport | null {
   const { host } = program.target;
   if (host === null) return null;
+  const resident = new Set(program.bindings.filter((binding) => isResident(program, binding)));
+  const stays = (binding: Binding): boolean => {
+    const input = binding.renews === undefined ? binding : program.bindings[binding.renews];
+    return input !== undefined && resident.has(input);
+  };
   const total = (kind: "input" | "output"): number =>
     program.bindings
-      .filter((binding) => binding.kind === kind)
+      .filter((binding) => binding.kind === kind && !stays(binding))
       .reduce((sum, { dtype, shape }) => sum + byteLengthOf(dtype, elementCount(shape)), 0);
   const [inputBytes, outputBytes] = [total("input"), total("output")];
   const time = (length: number): number => host.latencySeconds + length / host.bytesPerSecond;
