@@ -82,7 +82,7 @@ export const stageRows: readonly StageRow[] = [
     takes: "all of the above, the topology",
     gives: "a program",
     summary:
-      "Stamps block classes onto chips and cycles, schedules transfers and exchanges into link slots along shortest routes, gives everything a chip holds (weights, constants, activations, border tensors) its address in one allocation problem over the banks, checked before it is used, and writes images, bindings, " +
+      "Stamps block classes onto chips and cycles, schedules transfers and exchanges into link slots along shortest routes, gives everything a chip holds (weights, constants, state, activations, border tensors) its address in one allocation problem over the banks, checked before it is used, and writes images, bindings, " +
       "symbols and the certificate. With `--chips auto` this is tried with more chips until everything fits.",
   },
   {
