@@ -1,6 +1,7 @@
 // Quantised products: which run on int8 in the program that comes out, and what the summary says of them.
 import { writeFileSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
+import type { DType } from "../ir/dtype.ts";
 import type { Program } from "../ir/machine/program.ts";
 import { type QuantisedProducts, quantisationText, quantisedProducts } from "../src/report/quantisation.ts";
 import { scratchFolder } from "./cli-runner.ts";
@@ -187,6 +188,73 @@ describe("convolutions", () => {
     };
     const nodes = [...activation([1, 3, 5, 5], 1, "a"), weights, { op: "Conv", inputs: ["a", "w"] }];
     expect((await compiled(spec("channels", nodes))).rows).toMatchObject([{ path: "dequantised" }]);
+  });
+});
+
+/** Weights of [K, N] (or [N, K] where the axis is 1) with a scale and zero point for each block along K. */
+const blocked = (
+  dtype: DType,
+  shape: readonly [number, number],
+  axis: 0 | 1,
+  size: number,
+  result: string,
+): NodeSpec => {
+  const [low, high, zeroLow, zeroHigh] = { int4: [-8, 7, 0, 0], uint4: [0, 15, 6, 9] }[dtype as string] ??
+    { int8: [-127, 127, -5, 5] }[dtype as string] ?? [0, 255, 120, 136];
+  const parameters = shape.map((own, dim) => (dim === axis ? Math.ceil(own / size) : own));
+  const inputs = [
+    constant(ints(dtype, shape, low ?? 0, high ?? 0, 5)),
+    constant(floats(parameters, 7, 0.01, 0.02)),
+    constant(ints(dtype, parameters, zeroLow ?? 0, zeroHigh ?? 0, 6)),
+  ];
+  const attrs = { axis: BigInt(axis), block_size: BigInt(size) };
+  return { op: "DequantizeLinear", inputs, attrs, outputs: [result] };
+};
+
+describe("blocks along the sum", () => {
+  it.each([
+    ["int8", 32, [3, 96]],
+    ["uint8", 32, [3, 96]],
+    ["int4", 16, [2, 3, 64]],
+    ["uint4", 16, [1, 64]],
+    ["int8", 40, [3, 100]],
+    ["int8", 160, [2, 640]],
+  ] as const)("%s, %i of each, activations %s", async (dtype, size, shape) => {
+    const k = shape.at(-1) ?? 1;
+    const nodes = [
+      ...activation(shape, 1, "a"),
+      blocked(dtype, [k, 9], 0, size, "w"),
+      { op: "MatMul", inputs: ["a", "w"] },
+    ];
+    const { modes, rows } = await compiled(spec(`blocks ${dtype} ${size} ${k}`, nodes));
+    expect(modes).toContain("int8");
+    expect(modes).not.toContain("fp16");
+    expect(rows).toMatchObject([{ pattern: "QDQ MatMul", path: "int8" }]);
+  });
+
+  it("a transposed weight of Gemm, and one behind Transpose", async () => {
+    const gemm = [
+      ...activation([3, 96], 1, "a"),
+      blocked("int8", [9, 96], 1, 32, "w"),
+      { op: "Gemm", inputs: ["a", "w", constant(floats([9], 3))], attrs: { transB: 1n, alpha: 0.5 } },
+    ];
+    expect((await compiled(spec("blocks gemm", gemm))).rows).toMatchObject([{ path: "int8" }]);
+    const behind = [
+      ...activation([3, 96], 1, "a"),
+      blocked("int8", [9, 96], 1, 32, "t"),
+      { op: "Transpose", inputs: ["t"], attrs: { perm: [1n, 0n] }, outputs: ["w"] },
+      { op: "MatMul", inputs: ["a", "w"] },
+    ];
+    expect((await compiled(spec("blocks behind", behind))).rows).toMatchObject([{ path: "int8" }]);
+  });
+
+  it("blocks across the sum are those of floats", async () => {
+    const nodes = [
+      ...activation([3, 64], 1, "a"),
+      blocked("int8", [64, 32], 1, 16, "w"),
+      { op: "MatMul", inputs: ["a", "w"] },
+    ];
+    expect((await compiled(spec("across", nodes))).rows).toMatchObject([{ path: "dequantised" }]);
   });
 });
 

@@ -41,6 +41,13 @@ export interface QuantisedForm {
   readonly scale: TensorId;
   /** int32, less the same offset. */
   readonly zero: TensorId | undefined;
+  /** Where they stand for blocks along a dimension: one for each block of `size`. */
+  readonly blocks?: {
+    readonly dim: number;
+    readonly size: number;
+    readonly scale: TensorId;
+    readonly zero: TensorId | undefined;
+  };
 }
 
 /** Bounds of all numbers of a tensor. */

@@ -4,6 +4,7 @@ import { numberOf, optionalNumbers } from "../../ir/graph/attr.ts";
 import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
 import { fromInt8, mul, sub, toFloat } from "./arith.ts";
 import { type CoreDraft, isConstant, type QuantisedForm, shapeOf } from "./core-draft.ts";
+import { blockProduct } from "./lower-block-products.ts";
 import { afterConv, conv, convWindows, perFilter } from "./lower-conv.ts";
 import { afterGemm, gemm, matmul, matmulOf } from "./lower-matmul.ts";
 import { type ByteMatrix, integerProduct } from "./lower-quantise.ts";
@@ -11,11 +12,25 @@ import { byteConvolution } from "./lower-quantised-products.ts";
 import { type Lowered, type LoweringTable, outputType, type Site, typeAt } from "./site.ts";
 import { reshape, transpose } from "./views.ts";
 
-const mapForm = (form: QuantisedForm, map: (x: TensorId) => TensorId): QuantisedForm => ({
-  bytes: () => map(form.bytes()),
-  scale: map(form.scale),
-  zero: form.zero === undefined ? undefined : map(form.zero),
-});
+function transposedForm(d: CoreDraft, form: QuantisedForm, perm: readonly number[]): QuantisedForm {
+  const turned = (x: TensorId): TensorId => (shapeOf(d, x).length === 0 ? x : transpose(d, x, perm));
+  const { bytes, scale, zero, blocks } = form;
+  const along = blocks === undefined ? undefined : { dim: perm.indexOf(blocks.dim), size: blocks.size };
+  return {
+    bytes: () => turned(bytes()),
+    scale: turned(scale),
+    zero: zero === undefined ? undefined : turned(zero),
+    ...(blocks === undefined || along === undefined
+      ? {}
+      : {
+          blocks: {
+            ...along,
+            scale: turned(blocks.scale),
+            zero: blocks.zero === undefined ? undefined : turned(blocks.zero),
+          },
+        }),
+  };
+}
 
 const formOf = (d: CoreDraft, site: Site, index: number): QuantisedForm | undefined =>
   d.quantised.get(site.input(index));
@@ -32,10 +47,7 @@ export function carryForm(d: CoreDraft, site: Site, result: TensorId): void {
   const { shape } = typeAt(site, 0);
   if (op === "Transpose") {
     const perm = optionalNumbers(site.attrs, "perm") ?? shape.map((_, dim) => shape.length - 1 - dim);
-    d.quantised.set(
-      result,
-      mapForm(form, (x) => transpose(d, x, perm)),
-    );
+    d.quantised.set(result, transposedForm(d, form, perm));
     return;
   }
   if (!isShared(d, form)) return;
@@ -53,11 +65,12 @@ function isEven(d: CoreDraft, { scale, zero }: QuantisedForm, fromBack: number):
   return [scale, zero].every((x) => x === undefined || (shapeOf(d, x).at(-fromBack) ?? 1) === 1);
 }
 
-/** Exact sums of the bytes, scaled; undefined where an operand is no matrix of bytes with one scale along the sum. */
+/** Exact sums of the bytes, scaled; undefined where an operand is no matrix of bytes with one scale along the sum, or one a block. */
 function bytesProduct(d: CoreDraft, a: QuantisedForm | undefined, b: QuantisedForm | undefined): TensorId | undefined {
   if (a === undefined || b === undefined || d.without.has("bytes")) return undefined;
   if (shapeOf(d, a.scale).length < 2 || shapeOf(d, b.scale).length < 2) return undefined;
-  if (!isEven(d, a, 1) || !isEven(d, b, 2)) return undefined;
+  if (!isEven(d, a, 1) || !isEven(d, b, 2))
+    return shapeOf(d, b.scale).length === 2 ? blockProduct(d, a, transposedForm(d, b, [1, 0])) : undefined;
   const sums = integerProduct(d, { bytes: a.bytes(), zero: a.zero }, { bytes: b.bytes(), zero: b.zero });
   const scalar = (x: TensorId): TensorId => (elementCount(shapeOf(d, x)) === 1 ? reshape(d, x, []) : x);
   return mul(d, toFloat(d, sums), mul(d, scalar(a.scale), scalar(b.scale)));
@@ -74,7 +87,7 @@ function weightsProduct(d: CoreDraft, a: () => TensorId, b: QuantisedForm | unde
 }
 
 function flipped(d: CoreDraft, form: QuantisedForm | undefined, isFlipped: boolean): QuantisedForm | undefined {
-  return form === undefined || !isFlipped ? form : mapForm(form, (x) => transpose(d, x, [1, 0]));
+  return form === undefined || !isFlipped ? form : transposedForm(d, form, [1, 0]);
 }
 
 function matMul(d: CoreDraft, site: Site): Lowered {

@@ -8,7 +8,17 @@ import { evaluateOp } from "../../ir/graph/infer.ts";
 import type { OnnxOp } from "../../ir/graph/onnx-ops.ts";
 import { bytesOf, numbersOf, valueFromNumbers } from "../../ir/graph/values.ts";
 import { add, eq, fromInt8, max, min, mul, reduce, select, sub, toFloat, toInt } from "./arith.ts";
-import { type CoreDraft, constant, float, int, isFloat, lazyConstant, shapeOf, uniform } from "./core-draft.ts";
+import {
+  type CoreDraft,
+  constant,
+  float,
+  int,
+  isFloat,
+  lazyConstant,
+  type QuantisedForm,
+  shapeOf,
+  uniform,
+} from "./core-draft.ts";
 import { divide, exactQuotient } from "./divide.ts";
 import { clamp } from "./functions.ts";
 import { castTo } from "./lower-cast.ts";
@@ -122,8 +132,18 @@ function dequantise(d: CoreDraft, site: Site): Lowered {
   const zero = bytes ? shifted : given;
   const result = mul(d, toFloat(d, zero === undefined ? x : sub(d, x, zero)), scale);
   if (dtypes[dtype].bits <= 8 && outputType(site).dtype === "float32")
-    d.quantised.set(result, { bytes: () => site.bytes(0), scale, zero: shifted });
+    d.quantised.set(result, { bytes: () => site.bytes(0), scale, zero: shifted, ...blocksOf(d, site, shape) });
   return result;
+}
+
+/** Scales of blocks as they were given, with what belongs to the bytes taken off the zero points. */
+function blocksOf(d: CoreDraft, site: Site, shape: readonly number[]): Pick<QuantisedForm, "blocks"> {
+  const size = numberOf(site.attrs, "block_size");
+  const scale = site.input(1);
+  if (size === 0 || shapeOf(d, scale).length !== shape.length || elementCount(shapeOf(d, scale)) === 1) return {};
+  const dim = axisOf(numberOf(site.attrs, "axis"), shape.length);
+  const zero = shiftedZero(d, optionalInput(site, 2), byteOffset(typeAt(site, 0).dtype));
+  return { blocks: { dim, size, scale, zero } };
 }
 
 interface Dynamic {
@@ -163,14 +183,14 @@ function alongMatrix(d: CoreDraft, parameter: TensorId, along: "rows" | "columns
 const ones = (d: CoreDraft, shape: readonly number[]): TensorId =>
   constant(d, valueFromNumbers("int8", shape, new Array<number>(elementCount(shape)).fill(1)));
 
-/** Sum of (a - za)(b - zb) over the inner dimension: the bytes' product less the zero points' shares, whose sums are products with ones. */
-export function integerProduct(d: CoreDraft, a: ByteMatrix, b: ByteMatrix): TensorId {
+/** Sum of (a - za)(b - zb) over the inner dimension: the bytes' product less the zero points' shares, whose sums are products with ones (a matrix of them for each of `batch`). */
+export function integerProduct(d: CoreDraft, a: ByteMatrix, b: ByteMatrix, batch: readonly number[] = []): TensorId {
   let result = matmul(d, a.bytes, b.bytes);
   const inner = shapeOf(d, a.bytes).at(-1) ?? 0;
   const za = a.zero === undefined || isZero(d, a.zero) ? undefined : alongMatrix(d, a.zero, "rows");
   const zb = b.zero === undefined || isZero(d, b.zero) ? undefined : alongMatrix(d, b.zero, "columns");
   if (za !== undefined) result = sub(d, result, mul(d, za, matmul(d, ones(d, [1, inner]), b.bytes)));
-  if (zb !== undefined) result = sub(d, result, mul(d, zb, matmul(d, a.bytes, ones(d, [inner, 1]))));
+  if (zb !== undefined) result = sub(d, result, mul(d, zb, matmul(d, a.bytes, ones(d, [...batch, inner, 1]))));
   const both = za !== undefined && zb !== undefined;
   return both ? add(d, result, mul(d, mul(d, za, zb), int(d, inner))) : result;
 }
