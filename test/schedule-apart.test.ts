@@ -9,27 +9,39 @@ const vectors = 12;
 const target = presetTarget("lpu-nvlink");
 if (target === undefined) throw new Error("the default target exists");
 
-const at = (column: number, bank: number): Location => ({ hemisphere: "E", column, sub: 0, width: 4, bank });
+const at = (column: number, bank: number, hemisphere: "E" | "W" = "E"): Location => ({
+  hemisphere,
+  column,
+  sub: 0,
+  width: 4,
+  bank,
+});
 
 interface Pinned {
   readonly kind: "in" | "out";
   readonly type?: "f32" | "i32";
   readonly location: Location;
+  /** Where the parts behind the first stand; all parts are equally long. */
+  readonly more?: readonly Location[];
 }
 
 function trySchedule(borders: readonly Pinned[], kernels: readonly Kernel[]): ReturnType<typeof scheduleBlock> {
   const storages = borders.map(
-    ({ kind, type }, id): Storage => ({
+    ({ kind, type, more = [] }, id): Storage => ({
       id: id as StorageId,
       name: `s${id}`,
       type: type ?? "f32",
       vectors,
-      partVectors: vectors,
+      partVectors: vectors / (1 + more.length),
       replicated: false,
       boundary: { tensor: id as NonNullable<Storage["boundary"]>["tensor"], kind },
     }),
   );
-  const pinned = new Map(borders.map(({ location }, id) => [pinKey(id as StorageId, 0), location]));
+  const pinned = new Map(
+    borders.flatMap(({ location, more = [] }, id) =>
+      [location, ...more].map((place, part) => [pinKey(id as StorageId, part), place] as const),
+    ),
+  );
   const program: KernelProgram = { storages, kernels };
   if (target === undefined) throw new Error("the default target exists");
   return scheduleBlock(target, program, pinned, { weights: "apart", effort: 0 });
@@ -158,6 +170,43 @@ describe("a pass whose reads and writes are pinned to the same slices", () => {
           name: "gather",
           origins: [],
           jobs: [{ table: 0 as StorageId, base: 0, scale: 1, limit: vectors, index: all(1), out: all(2) }],
+        },
+      ],
+    );
+    expect(conflicts(made)).toEqual([]);
+    expect(written(made, 2)).toBe(vectors);
+  });
+
+  it("copies the rows of a product from parts on both sides", () => {
+    const made = schedule(
+      [
+        { kind: "in", location: at(1, 0), more: [at(1, 0, "W"), at(2, 0)] },
+        { kind: "in", location: at(3, 0) },
+        { kind: "out", location: at(1, 0) },
+      ],
+      [
+        {
+          kind: "matmul",
+          name: "matmul",
+          origins: [],
+          mode: "fp32",
+          groups: [
+            {
+              steps: [
+                {
+                  stationary: [{ kind: "rows", row: 0, window: { access: all(1), lane: 0, k: 8 } }],
+                  moving: { access: all(0), lane: 0, k: 8 },
+                },
+              ],
+              count: vectors,
+              epilogue: {
+                count: vectors,
+                sources: ["sums"],
+                ops: [{ op: "mov", args: [source(0)], reset: 0 }],
+                sinks: [{ op: 0, access: all(2), every: 1 }],
+              },
+            },
+          ],
         },
       ],
     );

@@ -104,11 +104,45 @@ function homeOffset(home: Home, batch: readonly number[]): { vector: number; lan
   return { vector, lane };
 }
 
+/** The lanes of one result vector, from `lane` on: which rows of the stationary operand they are, in the order of the lanes. */
+interface LaneBlock {
+  readonly lane: number;
+  readonly rows: Int32Array;
+}
+
+/** Blocks by their lowest row; undefined where lanes between them hold nothing. A view may have put the rows in any order. */
+function laneBlocks(layout: Layout, d: number): ReadonlyMap<number, LaneBlock> | undefined {
+  const { vectors, lanes } = dimOffsets(layout.dims[d] ?? [], layout.shape[d] as number);
+  const byVector = new Map<number, number[]>();
+  vectors.forEach((vector, index) => {
+    const known = byVector.get(vector);
+    if (known === undefined) byVector.set(vector, [index]);
+    else known.push(index);
+  });
+  const blocks = new Map<number, LaneBlock>();
+  for (const rows of byVector.values()) {
+    const [lowest = 0] = rows;
+    rows.sort((a, b) => (lanes[a] as number) - (lanes[b] as number));
+    const first = lanes[rows[0] as number] as number;
+    if (rows.some((row, i) => lanes[row] !== first + i)) return undefined;
+    blocks.set(lowest, { lane: layout.lane + first, rows: Int32Array.from(rows) });
+  }
+  return blocks;
+}
+
+/** Whether a product can have its result in this layout: a constant is loaded in its own order. */
+function canStandAs(product: Product, layout: Layout): boolean {
+  const blocks = laneBlocks(layout, product.laneDim);
+  if (blocks === undefined) return false;
+  const inOrder = ({ rows }: LaneBlock): boolean => rows.every((row, i) => row === (rows[0] as number) + i);
+  return product.stationary.home !== undefined || [...blocks.values()].every(inOrder);
+}
+
 /** Steps over K for one block of result lanes. */
 function makeSteps(
   context: LowerContext,
   product: Product,
-  lanesRun: LaneRun,
+  block: LaneBlock,
   batch: readonly number[],
   movingVectors: Int32Array,
   movingLane: number,
@@ -137,15 +171,15 @@ function makeSteps(
       const shape = tensorOf(context, stationary.id).shape;
       tile = {
         kind: "const",
-        row: lanesRun.lane,
+        row: block.lane,
         tile: {
           tensor: stationary.id,
           byRows: stationary.kDim > stationary.rowDim,
           batch: batchOffset(shape, batch),
           k0: run.start,
           k: run.length,
-          n0: lanesRun.start,
-          rows: lanesRun.length,
+          n0: block.rows[0] as number,
+          rows: block.rows.length,
         },
       };
     } else {
@@ -154,13 +188,10 @@ function makeSteps(
         stationary.home.layout.shape[stationary.rowDim] as number,
       ).vectors;
       const base = homeOffset(stationary.home, batch);
-      const vectors = Int32Array.from(
-        { length: lanesRun.length },
-        (_, r) => base.vector + (rowOffsets[lanesRun.start + r] as number),
-      );
+      const vectors = block.rows.map((row) => base.vector + (rowOffsets[row] as number));
       tile = {
         kind: "rows",
-        row: lanesRun.lane,
+        row: block.lane,
         window: window(stationary.home, vectors, other[i] as LaneRun, base.lane),
       };
     }
@@ -196,8 +227,8 @@ function makeGroups(
   pass: EwPass,
 ): MatmulGroup[] {
   const rank = layout.shape.length;
-  const blocks = laneRuns(layout, product.laneDim, context.target.lanes);
-  const blockOf = new Map<number, LaneRun>(blocks.map((block) => [block.start, block]));
+  const blocks = laneBlocks(layout, product.laneDim);
+  invariant(blocks !== undefined, "result vectors have no gaps");
   const stationaryShape = tensorOf(context, product.stationary.id).shape;
   const movingHome = product.moving.home;
   const movingRows = dimOffsets(
@@ -206,15 +237,16 @@ function makeGroups(
   ).vectors;
   const byTile = new Map<
     string,
-    { block: LaneRun; batch: number[]; lane: number; positions: number[]; moving: number[] }
+    { block: LaneBlock; batch: number[]; lane: number; positions: number[]; moving: number[] }
   >();
   const index = (position: number, d: number): number => walk.first[position * rank + d] as number;
   for (let position = 0; position < walk.vectors.length; position++) {
     const batch = Array.from({ length: rank - 2 }, (_, d) => index(position, d));
-    const block = blockOf.get(index(position, product.laneDim));
+    const start = index(position, product.laneDim);
+    const block = blocks.get(start);
     invariant(block !== undefined, "a result vector starts a lane block");
     const from = homeOffset(movingHome, batch);
-    const key = `${block.start}/${batchOffset(stationaryShape, batch)}/${from.lane}`;
+    const key = `${start}/${batchOffset(stationaryShape, batch)}/${from.lane}`;
     let tile = byTile.get(key);
     if (tile === undefined) {
       tile = { block, batch, lane: from.lane, positions: [], moving: [] };
@@ -360,6 +392,7 @@ export function lowerFedUnit(
   if (behind === undefined || behind.laneDim < rank - 2) return false;
   const fedTensor = fed.views.length === 0 ? own : (fed.views[fed.views.length - 1] as GraphNode).outputs[0];
   const product = makeProduct(context, fed.matmul, behind.laneDim === rank - 2, origins);
+  if (fed.views.length > 0 && !canStandAs(product, behind.layout)) return false;
   const { pass, layout, walk } = buildPass(context, unit, escaped, demands, fedTensor as TensorId, origins);
   const ownLayout = fed.views.length === 0 ? layout : behind.layout;
   const ownWalk = walkVectors(ownLayout);

@@ -109,15 +109,23 @@ function freshStorage(
 
 const inOrder = (count: number): Int32Array => Int32Array.from({ length: count }, (_, i) => i);
 
+/** Stretches of an access that stay in one part. */
+function partsOf(state: ScheduleState, access: Access): { readonly at: number; readonly count: number }[] {
+  const starts = runsOf(state, access).filter((run, i, runs) => run.part !== runs[i - 1]?.part);
+  return starts.map(({ at }, i) => ({ at, count: (starts[i + 1]?.at ?? access.vectors.length) - at }));
+}
+
 /** A copy of what is accessed that can be read beside all of `busy`. */
 export function copyApart(state: ScheduleState, source: Access, busy: Busy, beside: readonly StorageId[] = []): Access {
   const distinct = [...new Set(source.vectors)].sort((a, b) => a - b);
   const id = freshStorage(state, source.storage, "copy", distinct.length, [source.storage, ...beside]);
-  const move = movePass(
-    { storage: source.storage, vectors: Int32Array.from(distinct) },
-    { storage: id, vectors: inOrder(distinct.length) },
-  );
-  place(state, move, readableBeside(state, busy));
+  const whole = Int32Array.from(distinct);
+  // Parts may stand on either side, and a pass is read from one.
+  for (const { at, count } of partsOf(state, { storage: source.storage, vectors: whole })) {
+    const from = { storage: source.storage, vectors: whole.subarray(at, at + count) };
+    const to = { storage: id, vectors: inOrder(distinct.length).subarray(at, at + count) };
+    place(state, movePass(from, to), readableBeside(state, busy));
+  }
   const index = new Map(distinct.map((vector, i) => [vector, i]));
   return { storage: id, vectors: source.vectors.map((vector) => index.get(vector) as number) };
 }
