@@ -96,7 +96,7 @@ function allowedTypes(
     return dtype === undefined ? typeClasses.any : [dtype];
   };
   const first = inputs[list.indexOf(parameter)] ?? null;
-  if (parameter.variadic && first !== null && index > list.indexOf(parameter)) return [first.dtype];
+  if (parameter.variadic && !parameter.mixed && first !== null && index > list.indexOf(parameter)) return [first.dtype];
   return parameter.types.flatMap((name): readonly string[] => {
     if (Object.hasOwn(typeClasses, name)) return typeClasses[name as keyof typeof typeClasses];
     return isDType(name) ? [name] : sameAs(name);

@@ -38,7 +38,7 @@ export interface EvaluateContext {
 
 /**
  * Parameters are written `name: types`. `name?` is optional, `name...` takes the rest (at least one; `name...?` possibly none).
- * Types end in ` single` where the tensor holds exactly one element, and are names of `typeClasses`, element types, or earlier parameters (then: the same type), joined by `|`.
+ * Types end in ` single` where the tensor holds exactly one element, in ` mixed` where what repeats may differ in type, and are names of `typeClasses`, element types, or earlier parameters (then: the same type), joined by `|`.
  */
 export interface OpSignature {
   readonly summary: string;
@@ -91,13 +91,16 @@ export interface Parameter {
   readonly types: readonly string[];
   /** Holds exactly one element, whatever its rank. */
   readonly single: boolean;
+  /** Of a variadic one: each may have another type. */
+  readonly mixed: boolean;
 }
 
 /** Reads the `name: types` notation of a row. */
 export function parseParameter(text: string): Parameter {
   const [head = "", written = "any"] = text.split(":").map((part) => part.trim());
   const single = written.endsWith(" single");
-  const types = single ? written.slice(0, -" single".length) : written;
+  const mixed = written.endsWith(" mixed");
+  const types = single || mixed ? written.slice(0, written.lastIndexOf(" ")) : written;
   const match = /^(\w+)(\.\.\.)?(\?)?$/.exec(head);
   const [, name = head, dots, question] = match ?? [];
   return {
@@ -106,5 +109,6 @@ export function parseParameter(text: string): Parameter {
     variadic: dots !== undefined,
     types: types.split("|").map((part) => part.trim()),
     single,
+    mixed,
   };
 }

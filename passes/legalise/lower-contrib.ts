@@ -7,8 +7,8 @@ import { type CoreDraft, float, int, shapeOf, uniform } from "./core-draft.ts";
 import { geluErf, geluTanh, swish } from "./lower-activation.ts";
 import { both, distances, inverseRoot, windowBias } from "./lower-attention.ts";
 import { gatherRows, writeRows } from "./lower-index.ts";
-import { matmul } from "./lower-matmul.ts";
 import { scaled, standardise } from "./lower-norm.ts";
+import { projection } from "./lower-qdq.ts";
 import { sumOver } from "./lower-reduce.ts";
 import { iota } from "./lower-views.ts";
 import {
@@ -72,7 +72,7 @@ function fusedAttention(d: CoreDraft, site: Site): Lowered {
   const [batch = 1, queries = 1] = typeAt(site, 0).shape;
   const total = typeAt(site, 1).shape[1] ?? 0;
   const [wq = 0, wk = 0, wv = 0] = optionalNumbers(site.attrs, "qkv_hidden_sizes") ?? [total / 3, total / 3, total / 3];
-  const product = matmul(d, site.input(0), site.input(1));
+  const product = projection(d, site);
   const all = hasInput(site, 2) ? add(d, product, site.input(2)) : product;
   const part = (first: number, count: number): TensorId =>
     splitHeads(d, sliceAxis(d, all, 2, first, first + count), heads);

@@ -90,10 +90,19 @@ function flipped(d: CoreDraft, form: QuantisedForm | undefined, isFlipped: boole
   return form === undefined || !isFlipped ? form : transposedForm(d, form, [1, 0]);
 }
 
-function matMul(d: CoreDraft, site: Site): Lowered {
+/** Input 0 times input 1 on bytes, where they stand for bytes. */
+function dequantisedProduct(d: CoreDraft, site: Site): TensorId | undefined {
   const [a, b] = [formOf(d, site, 0), formOf(d, site, 1)];
   const isMatrix = typeAt(site, 0).shape.length > 1;
-  const product = bytesProduct(d, a, b) ?? (isMatrix ? weightsProduct(d, () => site.input(0), b) : undefined);
+  return bytesProduct(d, a, b) ?? (isMatrix ? weightsProduct(d, () => site.input(0), b) : undefined);
+}
+
+/** Input 0 times the matrix that is input 1. */
+export const projection = (d: CoreDraft, site: Site): TensorId =>
+  dequantisedProduct(d, site) ?? matmul(d, site.input(0), site.input(1));
+
+function matMul(d: CoreDraft, site: Site): Lowered {
+  const product = dequantisedProduct(d, site);
   return product === undefined ? matmulOf(d, site) : reshape(d, product, outputType(site).shape);
 }
 

@@ -100,7 +100,14 @@ export function shiftedZero(d: CoreDraft, zero: TensorId | undefined, offset: nu
 }
 
 /** What may take bytes as they are, at once or behind views. */
-const takesBytes: ReadonlySet<OnnxOp> = new Set(["MatMul", "Gemm", "Conv", "Transpose", "Reshape"]);
+const takesBytes: ReadonlySet<OnnxOp> = new Set([
+  "MatMul",
+  "Gemm",
+  "Conv",
+  "Transpose",
+  "Reshape",
+  "com.microsoft.Attention",
+]);
 
 /** A constant that nothing takes as bytes: its numbers. */
 function dequantisedConstant(d: CoreDraft, site: Site): TensorId | undefined {

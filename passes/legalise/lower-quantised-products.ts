@@ -4,13 +4,15 @@ import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
 import type { Windows } from "../../ir/graph/ops/window.ts";
 import { bytesOf, numbersOf, type TensorValue, tabulateInts, valueFromNumbers } from "../../ir/graph/values.ts";
 import { add, fromInt8, mul, sub, toFloat, toInt8 } from "./arith.ts";
-import { type CoreDraft, float, int, lazyConstant, shapeOf } from "./core-draft.ts";
+import { type CoreDraft, constantOf, float, int, lazyConstant, shapeOf } from "./core-draft.ts";
 import { divide } from "./divide.ts";
 import { convolve, convWindows, depthwise, isDepthwise, perFilter } from "./lower-conv.ts";
+import { gatherRows } from "./lower-index.ts";
 import { matmul } from "./lower-matmul.ts";
 import { type ByteMatrix, integerProduct, roundAndLimit, shiftedZero } from "./lower-quantise.ts";
 import { byteOffset } from "./operands.ts";
 import {
+  constantNumbers,
   hasInput,
   type Lowered,
   type Lowering,
@@ -116,6 +118,15 @@ function unpacked(
   return lazyConstant(d, "int8", [rows, each], `${d.site.label}.weights`, { byteLength: rows * each, read });
 }
 
+/** Parameters of blocks, [N, blocks], one for each row of the weights as g_idx says: [N, blocks * block]. */
+function ofGroups(d: CoreDraft, site: Site, x: TensorId, block: number): TensorId {
+  const given = constantNumbers(site, 4) ?? [];
+  const blocks = shapeOf(d, x)[1] ?? 1;
+  // Rows that only fill the last block up are cut off.
+  const groups = Array.from({ length: blocks * block }, (_, at) => given[at] ?? blocks - 1);
+  return gatherRows(d, x, constantOf(d, groups, [groups.length], "int32"), 1);
+}
+
 function matMulNBits(d: CoreDraft, site: Site): Lowered {
   const [k, n, bits, block] = ["K", "N", "bits", "block_size"].map((name) => numberOf(site.attrs, name));
   if (k === undefined || n === undefined || bits === undefined || block === undefined)
@@ -124,11 +135,13 @@ function matMulNBits(d: CoreDraft, site: Site): Lowered {
   if (site.constant(1) === undefined || (packedZeros && site.constant(3) === undefined)) {
     return refuse("packed weights are computed at run time");
   }
-  if (typeAt(site, 1).dtype !== "uint8") return refuse("weights are not packed in bytes");
   const blocks = Math.ceil(k / block);
   const fields = unpacked(d, site, 1, n * blocks, block, (block * bits) / 8, bits);
-  const words = reshape(d, toFloat(d, fromInt8(d, fields)), [n, blocks, block]);
-  const column = (x: TensorId): TensorId => reshape(d, x, [n, blocks, 1]);
+  const isGrouped = hasInput(site, 4);
+  const shape = isGrouped ? [n, blocks * block] : [n, blocks, block];
+  const words = reshape(d, toFloat(d, fromInt8(d, fields)), shape);
+  const column = (x: TensorId): TensorId =>
+    isGrouped ? ofGroups(d, site, reshape(d, x, [n, blocks]), block) : reshape(d, x, [n, blocks, 1]);
   let zero = float(d, 0);
   if (packedZeros)
     zero = column(toFloat(d, fromInt8(d, unpacked(d, site, 3, n, blocks, Math.ceil((blocks * bits) / 8), bits))));

@@ -19,7 +19,13 @@ const integerProducts: ReadonlySet<string> = new Set([
   "com.microsoft.DynamicQuantizeMatMul",
   "com.microsoft.MatMulNBits",
 ]);
-const floatProducts: ReadonlySet<string> = new Set(["MatMul", "Gemm", "Conv", "com.microsoft.FusedMatMul"]);
+const floatProducts: ReadonlySet<string> = new Set([
+  "MatMul",
+  "Gemm",
+  "Conv",
+  "com.microsoft.FusedMatMul",
+  "com.microsoft.Attention",
+]);
 const passedThrough: ReadonlySet<string> = new Set(["Transpose", "Reshape", "Identity", "Squeeze", "Unsqueeze"]);
 
 /** How a node is a quantised product, if it is one. */

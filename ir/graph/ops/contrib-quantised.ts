@@ -10,20 +10,56 @@ import {
   type Inferred,
   isProblem,
   type OnnxOpRow,
+  type Problem,
   problem,
 } from "../op-row.ts";
 import { broadcastShapes, shapeText } from "../shapes.ts";
-import { countOf, numbersOf, type TensorValue, tabulate, valueFromNumbers } from "../values.ts";
+import {
+  countOf,
+  intsOf,
+  numbersOf,
+  type TensorType,
+  type TensorValue,
+  tabulate,
+  valueFromNumbers,
+} from "../values.ts";
 import { quantiseNumbers } from "./cast.ts";
 import { matmulNumbers, matmulShape } from "./matmul.ts";
 import { scaleFits, spread } from "./norm.ts";
 import { dynamicQuantize, integerProduct, parameterFits, parameterPositions } from "./quantise.ts";
 import { operandPositions, outputAt, typeAt, valueAt } from "./rules.ts";
 
+/** g_idx names the block whose scale and zero point a row of the weights takes. */
+function groupsProblem(ctx: InferContext, k: number, blocks: number, block: number): Problem | undefined {
+  const type = ctx.inputs[4] ?? null;
+  if (type === null) return undefined;
+  // onnxruntime reads the middle for zero here, whatever the zero points are.
+  if ((ctx.inputs[3] ?? null) !== null) return problem("unsupported", "g_idx together with zero_points");
+  const count = countOf(type.shape);
+  if (count !== k && count !== blocks * block)
+    return problem("shape", `g_idx is ${shapeText(type.shape)}, needed: [${k}]`);
+  const groups = ctx.constant(4);
+  if (groups === undefined) return problem("constant", "input g_idx is computed at run time");
+  const outside = intsOf(groups).find((group) => group < 0 || group >= blocks);
+  return outside === undefined ? undefined : problem("attr", `g_idx holds ${outside}, allowed: 0 to ${blocks - 1}`);
+}
+
+/** Packed zero points fill whole bytes for each column; those of floats are one a block. */
+function zerosProblem(
+  zeros: TensorType | null | undefined,
+  n: number,
+  blocks: number,
+  bits: number,
+): Problem | undefined {
+  if (zeros === null || zeros === undefined) return undefined;
+  const needed = n * (zeros.dtype === "uint8" ? Math.ceil((blocks * bits) / 8) : blocks);
+  if (countOf(zeros.shape) === needed) return undefined;
+  return problem("shape", `zero_points are ${shapeText(zeros.shape)}, needed: ${needed} of them`);
+}
+
 function inferNBits(ctx: InferContext): Inferred {
   const [a, b] = [typeAt(ctx, 0), typeAt(ctx, 1)];
   const [k, n, bits, block] = ["K", "N", "bits", "block_size"].map((name) => numberOf(ctx.attrs, name));
-  if ((ctx.inputs[4] ?? null) !== null) return problem("unsupported", "input g_idx (reordered groups)");
   if (k === undefined || n === undefined || bits === undefined || block === undefined)
     return problem("attr", "K, N, bits, block_size");
   if (![2, 4, 8].includes(bits) || block < 16 || (block & (block - 1)) !== 0) {
@@ -33,6 +69,13 @@ function inferNBits(ctx: InferContext): Inferred {
     );
   }
   const blocks = Math.ceil(k / block);
+  if (b.dtype === "int32" || ctx.inputs[3]?.dtype === "int32")
+    return problem(
+      "unsupported",
+      "weights or zero points of int32 (allowed: packed in uint8, zero points also floats)",
+    );
+  const wrong = groupsProblem(ctx, k, blocks, block) ?? zerosProblem(ctx.inputs[3], n, blocks, bits);
+  if (wrong !== undefined) return wrong;
   if (a.shape.at(-1) !== k) return problem("shape", `A is ${shapeText(a.shape)}, K is ${k}`);
   if (countOf(b.shape) !== n * blocks * ((block * bits) / 8)) {
     return problem("shape", `B is ${shapeText(b.shape)}, needed: ${shapeText([n, blocks, (block * bits) / 8])}`);
@@ -65,11 +108,13 @@ function unpackNBits(ctx: EvaluateContext): Float64Array {
     if (dtypes[zeros.dtype].kind === "float") return zeroList[row * blocks + at] ?? 0;
     return field(zeroList, at, bits, row * rowBytes);
   };
+  const groups = ctx.inputs[4] ?? null;
+  const groupList = groups === null ? undefined : numbersOf(groups);
   const result = new Float64Array(k * n);
   for (let row = 0; row < n; row++) {
     for (let i = 0; i < k; i++) {
-      const at = Math.floor(i / block);
-      const raw = field(bytes, i % block, bits, (row * blocks + at) * blob);
+      const at = groupList?.[i] ?? Math.floor(i / block);
+      const raw = field(bytes, i % block, bits, (row * blocks + Math.floor(i / block)) * blob);
       result[i * n + row] = (raw - zeroAt(row, at)) * (scales[row * blocks + at] ?? 0);
     }
   }
@@ -178,7 +223,8 @@ const qlinearBinary = (summary: string, f: (a: number, b: number) => number): On
 
 export const contribQuantisedOps = {
   "com.microsoft.MatMulNBits": defineOp({
-    summary: "A times weights of 2, 4 or 8 bits, quantised in blocks along K with a scale and zero point each",
+    summary:
+      "A times weights of 2, 4 or 8 bits, quantised in blocks along K with a scale and zero point each; products of floats, which any accuracy_level allows",
     inputs: [
       "A: float",
       "B: uint8|int32",

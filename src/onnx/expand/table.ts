@@ -8,6 +8,7 @@ import { type Emitted, type Importer, type RawCall, reportProblem } from "../imp
 import { functionExpansions } from "./functions.ts";
 import { linearAttentionExpansions } from "./linear-attention.ts";
 import { lossExpansions } from "./losses.ts";
+import { quantisedExpansions } from "./quantised.ts";
 import { recurrentExpansions } from "./recurrent.ts";
 import { resizeExpansions } from "./resize.ts";
 import { signalExpansions } from "./signal.ts";
@@ -18,6 +19,7 @@ export const expansions: ExpansionTable = {
   ...functionExpansions,
   ...linearAttentionExpansions,
   ...lossExpansions,
+  ...quantisedExpansions,
   ...recurrentExpansions,
   ...resizeExpansions,
   ...signalExpansions,
