@@ -143,7 +143,8 @@ const concat: Expansion = {
 };
 
 const gemm: Expansion = {
-  summary: "product of quantised A and B plus C, summed exactly, times alpha and both scales; quantised again where y_scale is given",
+  summary:
+    "product of quantised A and B plus C, summed exactly, times alpha and both scales; quantised again where y_scale is given",
   inputs: [
     "A: byte",
     "a_scale: float32 single",
@@ -171,7 +172,8 @@ const gemm: Expansion = {
 };
 
 const attention: Expansion = {
-  summary: "self-attention as com.microsoft.Attention has it, of quantised input and weights: the projections are summed exactly",
+  summary:
+    "self-attention as com.microsoft.Attention has it, of quantised input and weights: the projections are summed exactly",
   inputs: [
     "input: byte",
     "weight: byte",
@@ -203,7 +205,8 @@ const attention: Expansion = {
 };
 
 const embedding: Expansion = {
-  summary: "embeddings and normalisation as com.microsoft.EmbedLayerNormalization has them, of quantised tables, gamma and beta",
+  summary:
+    "embeddings and normalisation as com.microsoft.EmbedLayerNormalization has them, of quantised tables, gamma and beta",
   inputs: [
     "input_ids: int32",
     "segment_ids?: int32",
