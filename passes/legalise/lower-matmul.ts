@@ -14,7 +14,27 @@ function product(d: CoreDraft, a: TensorId, b: TensorId): TensorId {
   const shape = [...batch, left.at(-2) ?? 1, right.at(-1) ?? 1];
   const bytes = d.tensors[a]?.dtype === "int8" || d.tensors[a]?.dtype === "uint8";
   if (left.at(-1) === 0) return expand(d, bytes ? constantOf(d, [0], [], "int32") : float(d, 0), shape);
+  if (!bytes && isThin(d, a, b)) return reshape(d, sumOfProducts(d, a, b), shape);
   return emitCore(d, "matmul", [a, b], { precision: bytes ? "int8" : d.precision }, bytes ? "int32" : "float32", shape);
+}
+
+/** How many times the columns of a product are more than the numbers of the left operand, for it to be thin. */
+const THIN = 8;
+
+/**
+ * A few numbers against a long list of short columns, none of which is constant: scores of one query over a cache. The matrix unit would take a row of
+ * its tile for every column, most of it empty; in the vector unit each number meets hundreds of columns at a time.
+ */
+function isThin(d: CoreDraft, a: TensorId, b: TensorId): boolean {
+  const [m = 1, k = 1] = shapeOf(d, a).slice(-2);
+  return d.tensors[b]?.data === undefined && m * k * THIN <= (shapeOf(d, b).at(-1) ?? 1);
+}
+
+/** Products of [..., M, K, 1] and [..., 1, K, N], added up along K. */
+function sumOfProducts(d: CoreDraft, x: TensorId, y: TensorId): TensorId {
+  const column = reshape(d, x, [...shapeOf(d, x), 1]);
+  const row = reshape(d, y, [...shapeOf(d, y).slice(0, -2), 1, ...shapeOf(d, y).slice(-2)]);
+  return reduce(d, "reduceSum", mul(d, column, row), [shapeOf(d, x).length - 1]);
 }
 
 /** Product over the last two dimensions with broadcasting in front; float32 or byte operands. */
@@ -45,9 +65,7 @@ function integerMatmul(d: CoreDraft, a: TensorId, b: TensorId, shape: readonly n
   const right = shapeOf(d, b).length === 1 ? reshape(d, b, [...shapeOf(d, b), 1]) : b;
   const rank = Math.max(shapeOf(d, left).length, shapeOf(d, right).length);
   const [x, y] = [withRank(d, left, rank), withRank(d, right, rank)];
-  const column = reshape(d, x, [...shapeOf(d, x), 1]);
-  const row = reshape(d, y, [...shapeOf(d, y).slice(0, -2), 1, ...shapeOf(d, y).slice(-2)]);
-  return reshape(d, reduce(d, "reduceSum", mul(d, column, row), [rank - 1]), shape);
+  return reshape(d, sumOfProducts(d, x, y), shape);
 }
 
 export function matmulOf(d: CoreDraft, site: Site): TensorId {

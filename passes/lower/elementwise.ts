@@ -225,9 +225,10 @@ export function standardLaneDim(shape: readonly number[], lanes: number): number
   let best = last;
   let least = vectors / 4;
   shape.forEach((size, d) => {
-    if (size > 1 && vectorsWith(shape, d, lanes) < least) {
+    const taken = vectorsWith(shape, d, lanes);
+    if (size > 1 && (taken < least || (best === last && taken === least))) {
       best = d;
-      least = vectorsWith(shape, d, lanes);
+      least = taken;
     }
   });
   return best;

@@ -68,6 +68,10 @@ export function partVectorsOf(layout: Layout, vectors: number, target: Target): 
   return batch === 1 && whole % usualPart === 0 ? usualPart : whole;
 }
 
+/** Vectors a part of a storage holds that is spread over all lanes, or is to be: one movement makes each part. */
+export const spreadPart = (vectors: number, target: Target): number =>
+  Math.max(1, Math.min(vectors, 2 * usualPart, target.mem.wordsPerBank >> 2));
+
 /** Matrices of a batch; they stand apart, and are worked on side by side. */
 function batchOf(layout: Layout): number {
   const rank = layout.shape.length;
@@ -172,7 +176,8 @@ export function freshHome(
 ): Home {
   const tensor = tensorOf(context, id);
   const { layout, vectors } = makeLayout(tensor.shape, laneDim, context.target.lanes);
-  return newHome(context, tensor.name, type, layout, vectors, options);
+  const parts = options.uniform === true ? { partVectors: spreadPart(vectors, context.target) } : {};
+  return newHome(context, tensor.name, type, layout, vectors, { ...options, ...parts });
 }
 
 export const access = (storage: StorageId, vectors: Int32Array): Access => ({ storage, vectors });

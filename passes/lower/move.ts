@@ -3,7 +3,7 @@
 import type { StoredType } from "../../ir/dtype.ts";
 import type { TensorId } from "../../ir/graph/graph.ts";
 import type { LayoutDigit } from "../../ir/machine/program.ts";
-import { access, addStorage, type Home, type LowerContext, newHome, storageOf, tensorOf } from "./homes.ts";
+import { access, addStorage, type Home, type LowerContext, newHome, spreadPart, storageOf, tensorOf } from "./homes.ts";
 import type { Access, EwPass, Kernel, PermuteJob, StorageId, TransposeJob } from "./kernel.ts";
 import { dimOffsets, type Layout, makeLayout, runsAlongLanes } from "./layout.ts";
 import { pushPasses } from "./passes.ts";
@@ -79,7 +79,8 @@ function spreadHome(context: LowerContext, from: Home, to: Home, origins: readon
   let single = from;
   if (from.uniform || from.layout.dims.some((digits) => runsAlongLanes(digits))) {
     const { layout, vectors } = makeLayout(from.layout.shape, -1, context.target.lanes);
-    single = newHome(context, "single", from.type, layout, vectors);
+    const partVectors = spreadPart(vectors, context.target);
+    single = newHome(context, "single", from.type, layout, vectors, { partVectors });
     moveHome(context, { ...from, uniform: false }, single, origins);
   }
   const walk = walkVectors(to.layout);
