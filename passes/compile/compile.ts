@@ -71,9 +71,9 @@ export interface Compiled extends Assembled {
 }
 
 /** `full`: memory does not suffice; of the problem that had no solution, or of the chip that overflowed. */
-export type Attempt =
-  | { readonly kind: "done"; readonly result: Result<Compiled> }
-  | { readonly kind: "full"; readonly problem: ChainProblem; readonly finding: string | undefined };
+export type Attempt = { readonly kind: "done"; readonly result: Result<Compiled> } | FullAttempt;
+
+type FullAttempt = { readonly kind: "full"; readonly problem: ChainProblem; readonly finding: string | undefined };
 
 /** Placements tried for one number of chips, each with less on its fullest chip than the one before. */
 const MOST_PLACEMENTS = 6;
@@ -151,11 +151,12 @@ function compilePrepared(prepared: Prepared, options: CompileOptions, explains =
   const pins = pinnedBlocks(chain, resolved, counts.at(-1) ?? 1);
   if (!pins.ok) return pins;
   const weights = weightChain(chain, demand, target, counts.at(-1) ?? 1);
-  let full: Attempt = { kind: "full", problem: weights, finding: undefined };
+  let full: FullAttempt = { kind: "full", problem: weights, finding: undefined };
   if (demand.weightBytes <= weights.capacityBytes * weights.chips) {
     const attempt = tryCounts(work, counts, demand.weightBytes, blocksWith) ?? full;
-    if (attempt.kind === "done") return attempt.result;
-    full = attempt;
+    const finding = attempt.kind === "done" ? roomlessBlock(attempt.result) : undefined;
+    if (attempt.kind === "done" && finding === undefined) return attempt.result;
+    full = attempt.kind === "done" ? { ...full, finding } : attempt;
   }
   if (isCuttable && full.finding !== undefined && options.chips !== 1 && share > LEAST_SHARE) {
     // A slice was full before its chip: smaller parts can be spread more evenly.
@@ -173,6 +174,11 @@ function compilePrepared(prepared: Prepared, options: CompileOptions, explains =
     sharedDemand(model, target, options.topology ?? target.topology, countsResults);
   const { capacityBytes } = weights;
   return fail(doesNotFit(shortageOf(problem, capacityBytes, finding, demand, others, more, ways, shared)));
+}
+
+/** What is said of a block whose results find no room, on however many chips the model is. */
+function roomlessBlock(result: Result<unknown>): string | undefined {
+  return result.ok ? undefined : result.diagnostics.find(({ code }) => code === "LPU4001")?.message;
 }
 
 /** Each number of stages in turn, with weights in columns of their own first; the first program, or what failed last. */

@@ -2,7 +2,7 @@
 
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { StoredType } from "../../ir/dtype.ts";
-import type { TensorId } from "../../ir/graph/graph.ts";
+import { elementCount, type GraphNode, type TensorId } from "../../ir/graph/graph.ts";
 import {
   addHome,
   bytesOf,
@@ -13,6 +13,7 @@ import {
   newHome,
   storedTypeOf,
   tensorOf,
+  viewLayout,
 } from "./homes.ts";
 import { expandLayout, followLayout, type Layout, makeLayout, runsAlongLanes } from "./layout.ts";
 import { castHome, moveHome } from "./move.ts";
@@ -104,7 +105,7 @@ export function moveTo(
   return home;
 }
 
-/** A view whose layout algebra failed: the operand is brought to its default layout, the elements are moved one by one. */
+/** A view whose layout algebra failed on the operand as it stands: the operand is turned, or the elements are moved one by one. */
 function materialiseView(
   context: LowerContext,
   id: TensorId,
@@ -115,9 +116,38 @@ function materialiseView(
 ): Home {
   const node = context.producers.get(id);
   invariant(node !== undefined, `tensor ${tensorOf(context, id).name} has no home`);
+  if (turnedOperand(context, node, type, origins)) {
+    const fitting = homesOf(context, id).find(({ layout }) => laneDimOf(layout) === laneDim);
+    return fitting !== undefined && !uniform ? fitting : moveTo(context, id, laneDim, uniform, type, origins);
+  }
   const moved = moveThroughView(context, id, origins);
   addHome(context, id, moved);
   return laneDim === laneDimOf(moved.layout) && !uniform ? moved : moveTo(context, id, laneDim, uniform, type, origins);
+}
+
+/** Of elements up to so many, one by one is as fast as turning. */
+const fewElements = 64;
+
+/**
+ * Gives the operand of a view a home over which digits describe the view, with another dimension along the lanes: a transposition moves many
+ * elements at once. Whether there is such a dimension; of several, the one that takes the fewest vectors, the last of these.
+ */
+function turnedOperand(context: LowerContext, node: GraphNode, type: StoredType, origins: readonly number[]): boolean {
+  const source = node.inputs[0] as TensorId;
+  const before = tensorOf(context, source).shape;
+  const { shape } = tensorOf(context, node.outputs[0] as TensorId);
+  if (node.op === "bitcast" || elementCount(shape) <= fewElements) return false;
+  const { lanes } = context.target;
+  let best = -1;
+  let fewest = Number.POSITIVE_INFINITY;
+  for (let dim = before.length - 1; dim >= 0; dim--) {
+    if (before[dim] === 1) continue;
+    const { layout, vectors } = makeLayout(before, dim, lanes);
+    if (vectors < fewest && viewLayout(node, layout, shape) !== undefined) [best, fewest] = [dim, vectors];
+  }
+  if (best < 0) return false;
+  moveTo(context, source, best, false, type, origins);
+  return true;
 }
 
 /** The elements of a view result, from the operand's home, gathered lane by lane into a default layout. */
@@ -162,6 +192,7 @@ export function requestRows(
     return cast;
   }
   const narrow = homes.find((home) => home.type === type) ?? narrowed(context, id, type, origins);
+  if (narrow.type === type && fits(narrow.layout)) return narrow;
   const home = freshHome(context, id, narrow.type, laneDim);
   moveHome(context, narrow, home, origins);
   addHome(context, id, home);

@@ -2,7 +2,7 @@
 // way of something else is copied to another column first, or written to another column and copied afterwards.
 import type { Access, EwPass, EwSink, StorageId } from "../lower/kernel.ts";
 import { bufferOf } from "./locations.ts";
-import { addStorageState, type Buffer, type Location, pinKey, type ScheduleState, storageById } from "./state.ts";
+import { addStorageState, type Buffer, pinKey, placeOf, type ScheduleState, storageById } from "./state.ts";
 import { newTemplate, runsOf } from "./template.ts";
 import { type Accept, type Around, partOfSink, placePass } from "./vxm.ts";
 
@@ -21,15 +21,6 @@ export function readResources(state: ScheduleState, { hemisphere, slices, bank }
 function writeResources(state: ScheduleState, { hemisphere, slices, bank }: Place): number[] {
   const { resources } = state;
   return slices.flatMap((slice) => [resources.writeQueue(hemisphere, slice), resources.bank(hemisphere, slice, bank)]);
-}
-
-function placeAt(state: ScheduleState, location: Location): Place {
-  const first = location.column * state.target.mem.slicesPerColumn + location.sub;
-  return {
-    hemisphere: location.hemisphere,
-    slices: Array.from({ length: location.width }, (_, i) => first + i),
-    bank: location.bank,
-  };
 }
 
 /** Where the parts of an access stand (constants and border inputs get their place now). Of a replicated storage: the first copy. */
@@ -53,7 +44,7 @@ function writeBusy(state: ScheduleState, sinks: readonly EwSink[]): Busy {
       const buffers = state.parts[sink.access.storage]?.[part]?.buffers ?? [];
       const pinned = state.pinned.get(pinKey(sink.access.storage, part));
       const known: Place[] = buffers.filter((buffer) => buffer !== undefined);
-      const places = known.length > 0 || pinned === undefined ? known : [placeAt(state, pinned)];
+      const places = known.length > 0 || pinned === undefined ? known : [placeOf(state.target, pinned)];
       return places.flatMap((place) => writeResources(state, place));
     }),
   );
@@ -66,11 +57,11 @@ export const union = (...sets: readonly Busy[]): Set<number> => new Set(sets.fla
 const readableBeside =
   (state: ScheduleState, busy: Busy): Accept =>
   (location) =>
-    !readResources(state, placeAt(state, location)).some((resource) => busy.has(resource));
+    !readResources(state, placeOf(state.target, location)).some((resource) => busy.has(resource));
 const writableBeside =
   (state: ScheduleState, busy: Busy): Accept =>
   (location) =>
-    !writeResources(state, placeAt(state, location)).some((resource) => busy.has(resource));
+    !writeResources(state, placeOf(state.target, location)).some((resource) => busy.has(resource));
 
 const movePass = (source: Access, out: Access): EwPass => ({
   count: out.vectors.length,
@@ -120,11 +111,15 @@ export function copyApart(state: ScheduleState, source: Access, busy: Busy, besi
   const distinct = [...new Set(source.vectors)].sort((a, b) => a - b);
   const id = freshStorage(state, source.storage, "copy", distinct.length, [source.storage, ...beside]);
   const whole = Int32Array.from(distinct);
+  const parts = partsOf(state, { storage: source.storage, vectors: whole });
+  const canBeRead = readableBeside(state, busy);
+  const canBeWritten = writableBeside(state, parts.length > 1 ? readBusy(state, source) : new Set());
+  const accept: Accept = (location) => canBeRead(location) && canBeWritten(location);
   // Parts may stand on either side, and a pass is read from one.
-  for (const { at, count } of partsOf(state, { storage: source.storage, vectors: whole })) {
+  for (const { at, count } of parts) {
     const from = { storage: source.storage, vectors: whole.subarray(at, at + count) };
     const to = { storage: id, vectors: inOrder(distinct.length).subarray(at, at + count) };
-    place(state, movePass(from, to), readableBeside(state, busy));
+    place(state, movePass(from, to), accept);
   }
   const index = new Map(distinct.map((vector, i) => [vector, i]));
   return { storage: id, vectors: source.vectors.map((vector) => index.get(vector) as number) };

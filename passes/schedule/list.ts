@@ -2,15 +2,23 @@
 // the kernels. So units do not wait for one kernel while another one has work for them.
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { Access, StorageId } from "../lower/kernel.ts";
-import { type ScheduleState, storageById } from "./state.ts";
+import { countDown, outlivesTasks, partKey } from "./occupancy.ts";
+import { type Buffer, placesInUse, type ScheduleState, storageById } from "./state.ts";
 import type { Task } from "./tasks.ts";
 
-/** Parts of storages an access touches. */
-function partsOf(state: ScheduleState, access: Access): Set<string> {
-  const per = storageById(state, access.storage).partVectors;
+/** Parts of storages that accesses touch, by key. */
+function partsOf(state: ScheduleState, accesses: readonly Access[]): string[] {
   const parts = new Set<string>();
-  for (const vector of access.vectors) parts.add(`${access.storage}:${Math.floor(vector / per)}`);
-  return parts;
+  for (const { storage, vectors } of accesses) {
+    const per = storageById(state, storage).partVectors;
+    let last = -1;
+    for (const vector of vectors) {
+      const part = Math.floor(vector / per);
+      if (part !== last) parts.add(partKey(storage, part));
+      last = part;
+    }
+  }
+  return [...parts];
 }
 
 /** Cycle from which all the vectors a task reads are readable. */
@@ -40,16 +48,43 @@ function readersOfOld(state: ScheduleState, tasks: readonly Task[]): (task: Task
     });
 }
 
-/** Calls `place` for every task, each after the tasks that write what it reads, and those that read what it renews. */
-export function listSchedule(state: ScheduleState, tasks: readonly Task[], place: (task: Task) => void): void {
+/** Calls `place` for every task, in the order of the setting, and keeps count of what is still to be read. */
+export function placeInOrder(state: ScheduleState, tasks: readonly Task[], place: (task: Task) => void): void {
+  const reads = tasks.map((task) => partsOf(state, task.reads));
+  const writes = tasks.map((task) => partsOf(state, task.writes));
+  const { occupancy } = state;
+  const touched = tasks.map((_, index) => [...new Set([...(reads[index] ?? []), ...(writes[index] ?? [])])]);
+  for (const keys of touched) for (const key of keys) occupancy.uses.set(key, (occupancy.uses.get(key) ?? 0) + 1);
+  const placesOf = (buffer: Buffer): number[] => placesInUse(state, buffer);
+  const placeNext = (index: number, from: number): void => {
+    occupancy.now = from;
+    place(tasks[index] as Task);
+    for (const key of touched[index] ?? []) {
+      const [storage = 0, part = 0] = key.split(":").map(Number);
+      if (outlivesTasks(storageById(state, storage as StorageId))) continue;
+      countDown(occupancy, key, state.parts[storage]?.[part]?.buffers ?? [], placesOf);
+    }
+  };
+  if (state.tuning.order === "kernels") {
+    for (const [index, task] of tasks.entries())
+      if (!state.stuck && state.full === undefined) placeNext(index, readyAt(state, task));
+  } else listSchedule(state, tasks, reads, writes, placeNext);
+}
+
+/** Places every task after the tasks that write what it reads, and those that read what it renews. */
+function listSchedule(
+  state: ScheduleState,
+  tasks: readonly Task[],
+  reads: readonly (readonly string[])[],
+  writes: readonly (readonly string[])[],
+  place: (index: number, from: number) => void,
+): void {
   const writers = new Map<string, Set<number>>();
-  tasks.forEach((task, index) => {
-    for (const access of task.writes) {
-      for (const part of partsOf(state, access)) {
-        const set = writers.get(part) ?? new Set<number>();
-        set.add(index);
-        writers.set(part, set);
-      }
+  writes.forEach((keys, index) => {
+    for (const part of keys) {
+      const set = writers.get(part) ?? new Set<number>();
+      set.add(index);
+      writers.set(part, set);
     }
   });
   const oldReaders = readersOfOld(state, tasks);
@@ -57,9 +92,8 @@ export function listSchedule(state: ScheduleState, tasks: readonly Task[], place
   const readers = tasks.map((): number[] => []);
   tasks.forEach((task, index) => {
     const needed = new Set<number>();
-    for (const access of task.reads)
-      for (const part of partsOf(state, access))
-        for (const writer of writers.get(part) ?? []) if (writer !== index) needed.add(writer);
+    for (const part of reads[index] ?? [])
+      for (const writer of writers.get(part) ?? []) if (writer !== index) needed.add(writer);
     for (const reader of oldReaders(task)) if (reader !== index) needed.add(reader);
     if (task.follows) needed.add(index - 1);
     for (const writer of needed) readers[writer]?.push(index);
@@ -73,17 +107,18 @@ export function listSchedule(state: ScheduleState, tasks: readonly Task[], place
     if (count === 0) enter(index);
   });
   let placed = 0;
-  while (ready.size > 0 && !state.stuck) {
+  while (ready.size > 0 && !state.stuck && state.full === undefined) {
     placed++;
     const next = choose(state, tasks, ready, missing);
+    const from = ready.get(next) ?? 0;
     ready.delete(next);
-    place(tasks[next] as Task);
+    place(next, from);
     for (const reader of readers[next] as number[]) {
       missing[reader] = (missing[reader] as number) - 1;
       if (missing[reader] === 0) enter(reader);
     }
   }
-  invariant(state.stuck || placed === tasks.length, "no task waits for itself");
+  invariant(state.stuck || state.full !== undefined || placed === tasks.length, "no task waits for itself");
 }
 
 /** Whether a task may begin: it has all its data for good, or there is room for what it keeps while it waits for more. */

@@ -4,14 +4,18 @@ import { invariant } from "../../ir/diag/diagnostic.ts";
 import { type Hemisphere, memColumnsPerHemisphere } from "../../ir/target/geometry.ts";
 import type { Target } from "../../ir/target/target.ts";
 import type { Storage, StorageId } from "../lower/kernel.ts";
+import { wordsInUse } from "./occupancy.ts";
 import {
   addBuffer,
   type Buffer,
   bytesOfStorage,
   columnLoad,
   type Location,
+  partWords,
   persistentWords,
   pinKey,
+  placeOf,
+  placesInUse,
   type ScheduleState,
   storageById,
   type WeightColumns,
@@ -78,19 +82,60 @@ const constantShare = 7 / 8;
 
 /** What speaks against a place for a part of a constant: too little room in the bank, or a column that others were to have. */
 function constantCost(state: ScheduleState, words: number, location: Location, isOwn: boolean): number {
-  const { hemisphere, column, sub, width, bank } = location;
-  const first = column * state.target.mem.slicesPerColumn + sub;
-  const slices = Array.from({ length: width }, (_, i) => first + i);
+  const { hemisphere, slices, bank } = placeOf(state.target, location);
   const used = persistentWords(state, hemisphere, slices, bank);
-  return (used + words > state.target.mem.wordsPerBank * constantShare ? 1e9 : 0) + (isOwn ? 0 : 1e7);
+  const isFull = used + words > state.target.mem.wordsPerBank * constantShare || !hasRoom(state, words, location);
+  return (isFull ? 1e9 : 0) + (isOwn ? 0 : 1e7);
 }
 
-/** Locations for a part of `storage`, best first. */
+/** Of a bank, what is left for program text and for what the order of reads and writes keeps longer than expected. */
+const usableShare = 7 / 8;
+
+const usableWords = ({ target }: ScheduleState): number => Math.floor(target.mem.wordsPerBank * usableShare);
+
+/** Whether a part leaves enough of a bank to others, as far as known. */
+function hasRoom(state: ScheduleState, words: number, location: Location): boolean {
+  const left = usableWords(state) - words;
+  return usedAt(state, location, left) <= left;
+}
+
+const usedAt = (state: ScheduleState, location: Location, enough: number): number =>
+  wordsInUse(state.occupancy, placesInUse(state, placeOf(state.target, location)), enough);
+
+/** Words of a place that are still to be read, whenever that is. */
+const heldAt = (state: ScheduleState, location: Location): number =>
+  Math.max(...placesInUse(state, placeOf(state.target, location)).map((place) => state.occupancy.held[place] ?? 0));
+
+/** Locations for a part of `storage`, best first: those with room in the columns of its kind, or in any where these are full, those of weights last. */
 export function candidateLocations(
   state: ScheduleState,
   storage: Storage,
   part: number,
   side: Hemisphere | undefined,
+): Location[] {
+  const own = rankedLocations(state, storage, part, side, false);
+  if (storage.content !== undefined) return own;
+  const words = partWords(storage, part);
+  const roomy = own.filter((location) => hasRoom(state, words, location));
+  if (roomy.length > 0) return roomy;
+  const all = rankedLocations(state, storage, part, side, true);
+  const elsewhere = all.filter((location) => hasRoom(state, words, location));
+  if (elsewhere.length > 0) return elsewhere;
+  const { wordsPerBank } = state.target.mem;
+  const wordsWith = all.map((location) => usedAt(state, location, 0) + words);
+  state.crowded ??= { name: storage.name, words: Math.min(...wordsWith), limit: usableWords(state) };
+  const least = Math.min(...all.map((location) => heldAt(state, location)));
+  if (least + words > wordsPerBank) state.full ??= { name: storage.name, words: least + words, limit: wordsPerBank };
+  const fitting = all.filter((_, i) => (wordsWith[i] ?? 0) <= wordsPerBank);
+  return fitting.length > 0 ? fitting : all;
+}
+
+function rankedLocations(
+  state: ScheduleState,
+  storage: Storage,
+  part: number,
+  side: Hemisphere | undefined,
+  anywhere: boolean,
 ): Location[] {
   const { wide, narrow, all } = columnClasses(state.target, state.weights);
   const width = bytesOfStorage(storage);
@@ -101,7 +146,7 @@ export function candidateLocations(
   const words = partWords(storage, part);
   const isConstant = storage.content !== undefined;
   const isTable = isConstant && !apart && words >= tableShare * state.target.mem.wordsPerBank;
-  const [from, to] = isTable ? [0, all] : [ownFrom, ownTo];
+  const [from, to] = isTable || anywhere ? [0, all] : [ownFrom, ownTo];
   const avoided = avoidedColumns(state, storage.id, part);
   const found: { location: Location; cost: number }[] = [];
   for (const hemisphere of side === undefined ? hemispheres : [side]) {
@@ -113,6 +158,7 @@ export function candidateLocations(
             (isConstant ? constantCost(state, words, location, column >= ownFrom && column < ownTo) : 0) +
             columnLoad(state, hemisphere, column, bank) +
             (avoided.has(`${hemisphere}${column}`) ? 1e6 : 0) +
+            (!isConstant && column >= narrow ? 1e7 : 0) +
             sub * 0.01 +
             (bank === part % 2 ? 0 : state.tuning.parity) +
             jitter(state, storage.id + part, hemisphere, column, bank, sub);
@@ -133,9 +179,6 @@ export function candidateLocations(
   return found.map(({ location }) => location);
 }
 
-export const partWords = (storage: Storage, part: number): number =>
-  Math.min(storage.partVectors, storage.vectors - part * storage.partVectors);
-
 /** Puts one copy of a part at a location. */
 export function locatePart(
   state: ScheduleState,
@@ -146,12 +189,9 @@ export function locatePart(
 ): Buffer {
   const entry = state.parts[storage.id]?.[part];
   invariant(entry !== undefined && entry.buffers[copy] === undefined, "a part is located once");
-  const first = location.column * state.target.mem.slicesPerColumn + location.sub;
   const buffer = addBuffer(state, {
     name: storage.name,
-    hemisphere: location.hemisphere,
-    slices: Array.from({ length: location.width }, (_, i) => first + i),
-    bank: location.bank,
+    ...placeOf(state.target, location),
     words: partWords(storage, part),
     content: { kind: "part", storage: storage.id, part },
   });

@@ -5,8 +5,9 @@ import { fail, ok, type Result } from "../../ir/diag/diagnostic.ts";
 import type { Target } from "../../ir/target/target.ts";
 import type { Kernel, KernelProgram, StorageId } from "../lower/kernel.ts";
 import { entriesPlacedAsOne, waitsForLoads } from "./engines.ts";
-import { listSchedule } from "./list.ts";
+import { placeInOrder } from "./list.ts";
 import {
+  type FullMemory,
   type Location,
   newScheduleState,
   plainTuning,
@@ -115,19 +116,36 @@ export function scheduleBlock(
   if (options.hint !== undefined) order.unshift(options.hint);
   let best: BlockSchedule | undefined;
   let stuckAt = 0;
+  let full: FullMemory | undefined;
   let tries = 1;
-  for (let i = 0; i < order.length && (i < tries || best === undefined); i++) {
+  for (let i = 0; i < order.length && (i < tries || (best === undefined && i < patience(full))); i++) {
     const found = scheduleOnce(target, program, pinned, options.weights, order[i] as number);
-    const affordable = Math.floor((searchBudget * options.effort) / Math.max(1, found.state.bursts.length));
-    if (options.hint === undefined) tries = Math.max(tries, affordable);
-    if (found.state.stuck) stuckAt = found.state.note;
-    else if (best === undefined || found.state.end < best.state.end) best = found;
+    const { state } = found;
+    full ??= state.full ?? state.crowded;
+    const affordable = Math.floor((searchBudget * options.effort) / Math.max(1, state.bursts.length));
+    if (options.hint === undefined && state.full === undefined) tries = Math.max(tries, affordable);
+    if (state.stuck) stuckAt = state.note;
+    else if (state.full === undefined && isBetter(found, best)) best = found;
   }
   if (best !== undefined) return ok(best);
+  if (full !== undefined) return fail(diagnostic("LPU4001", fullMessage(full)));
   const name = program.kernels[stuckAt]?.name ?? "a block";
   const lacks = "it wants more streams, ALUs or columns of memory at a time than a chip has, or in other places";
   return fail(diagnostic("LPU3007", `target ${target.name}: no schedule is found for the kernel '${name}': ${lacks}`));
 }
+
+/** Settings tried until one gives a schedule: where memory is what lacks, another order changes little. */
+const patience = (full: FullMemory | undefined): number => (full === undefined ? Number.POSITIVE_INFINITY : 4);
+
+/** Room first, then length. */
+function isBetter({ state }: BlockSchedule, than: BlockSchedule | undefined): boolean {
+  if (than === undefined) return true;
+  const [isRoomy, wasRoomy] = [state.crowded === undefined, than.state.crowded === undefined];
+  return isRoomy === wasRoomy ? state.end < than.state.end : isRoomy;
+}
+
+const fullMessage = ({ name, words, limit }: FullMemory): string =>
+  `no bank has room for the next part of '${name}': with all that is still to be read, the emptiest one would hold ${words} words, results may take ${limit}`;
 
 function scheduleOnce(
   target: Target,
@@ -147,8 +165,7 @@ function scheduleOnce(
     state.note = task.kernel;
     task.place(state);
   };
-  if (tuning.order === "list") listSchedule(state, tasks, place);
-  else for (const task of tasks) if (!state.stuck) place(task);
+  placeInOrder(state, tasks, place);
   return {
     state,
     tuning: index,

@@ -7,6 +7,7 @@ import type { Unit } from "../../ir/machine/program.ts";
 import { type Hemisphere, memColumnsPerHemisphere } from "../../ir/target/geometry.ts";
 import type { MxmMode, Target } from "../../ir/target/target.ts";
 import type { ConstTile, Storage, StorageId } from "../lower/kernel.ts";
+import { newOccupancy, type Occupancy, occupy, partKey } from "./occupancy.ts";
 import { newReservations, type Reservations } from "./place.ts";
 import { mapResources, type ResourceMap } from "./resources.ts";
 
@@ -117,6 +118,13 @@ export const plainTuning: Tuning = {
 export const weightColumns = ["outermost", "apart", "spread"] as const;
 export type WeightColumns = (typeof weightColumns)[number];
 
+export interface FullMemory {
+  readonly name: string;
+  /** Words that the emptiest place for it would have to hold, and those that results may take there. */
+  readonly words: number;
+  readonly limit: number;
+}
+
 export interface ScheduleState {
   readonly target: Target;
   readonly weights: WeightColumns;
@@ -142,6 +150,7 @@ export interface ScheduleState {
   readonly persistent: number[];
   /** The same of each slice and bank. */
   readonly persistentOfSlice: number[];
+  readonly occupancy: Occupancy;
   /** Buffers of weight tiles by content, so that a tile used twice stands once. */
   readonly tiles: Map<string, Buffer>;
   readonly laneMaps: Int16Array[];
@@ -151,13 +160,27 @@ export interface ScheduleState {
   note: number;
   /** Something has no place: columns were chosen so that some pass reads and writes one in the same cycles, or the units do not suffice. */
   stuck: boolean;
+  /** What found no place with room to spare: the addresses may not suffice. */
+  crowded: FullMemory | undefined;
+  /** What no bank had room for while all it holds was still to be read; nothing is placed any more. */
+  full: FullMemory | undefined;
   /** Cycle after the last use of anything. */
   end: number;
 }
 
 export const bytesOfStorage = (storage: Storage): number => storedTypes[storage.type].bytes;
 export const partCount = (storage: Storage): number => Math.max(1, Math.ceil(storage.vectors / storage.partVectors));
-export const pinKey = (storage: StorageId, part: number): string => `${storage}:${part}`;
+export const pinKey = partKey;
+export const partWords = (storage: Storage, part: number): number =>
+  Math.min(storage.partVectors, storage.vectors - part * storage.partVectors);
+
+type Place = Pick<Buffer, "hemisphere" | "slices" | "bank">;
+
+/** The slices of a location. */
+export function placeOf({ mem }: Target, { hemisphere, column, sub, width, bank }: Location): Place {
+  const first = column * mem.slicesPerColumn + sub;
+  return { hemisphere, slices: Array.from({ length: width }, (_, i) => first + i), bank };
+}
 
 export function newScheduleState(
   target: Target,
@@ -193,15 +216,19 @@ export function newScheduleState(
     load: new Array(2 * memColumnsPerHemisphere(target) * 2).fill(0),
     persistent: new Array(2 * memColumnsPerHemisphere(target) * 2).fill(0),
     persistentOfSlice: new Array(2 * target.mem.slicesPerHemisphere * 2).fill(0),
+    occupancy: newOccupancy(2 * target.mem.slicesPerHemisphere * target.mem.banks),
     tiles: new Map(),
     laneMaps: [],
     laneMapIndex: new Map(),
     pinned,
     note: 0,
     stuck: false,
+    crowded: undefined,
+    full: undefined,
     end: 0,
   };
   for (const storage of storages) addStorageState(state, storage);
+  occupyBorders(state);
   return state;
 }
 
@@ -250,14 +277,39 @@ export const persistentWords = (
 ): number =>
   Math.max(...slices.map((slice) => state.persistentOfSlice[sliceIndex(state, hemisphere, slice, bank)] ?? 0));
 
+/** Indices of a buffer's slices, in its bank, into the words in use. */
+export const placesInUse = (state: ScheduleState, { hemisphere, slices, bank }: Place): number[] =>
+  slices.map((slice) => sliceIndex(state, hemisphere, slice, bank));
+
 const isPersistent = (state: ScheduleState, { content }: Pick<Buffer, "content">): boolean =>
   content.kind === "tile" || state.storages[content.storage]?.content !== undefined;
 
 export const storageById = (state: ScheduleState, id: StorageId): Storage => state.storages[id] as Storage;
 
+/** Copies that a pass makes for itself are gone when it ends; all else counts as in use. */
+const isCounted = (state: ScheduleState, buffer: Pick<Buffer, "content">): boolean => {
+  if (buffer.content.kind === "tile") return true;
+  const { storage, part } = buffer.content;
+  const { boundary, content } = storageById(state, storage);
+  return boundary === undefined && (content !== undefined || state.occupancy.uses.has(partKey(storage, part)));
+};
+
+/** Border tensors take their words from the beginning, whenever the block touches them; a state and what renews it stand in one place. */
+function occupyBorders(state: ScheduleState): void {
+  for (const storage of state.storages) {
+    if (storage.boundary === undefined || storage.renews !== undefined) continue;
+    for (let part = 0; part < partCount(storage); part++) {
+      const location = state.pinned.get(partKey(storage.id, part));
+      if (location !== undefined)
+        occupy(state.occupancy, placesInUse(state, placeOf(state.target, location)), partWords(storage, part));
+    }
+  }
+}
+
 export function addBuffer(state: ScheduleState, spec: Omit<Buffer, "id" | "firstWrite" | "lastRead">): Buffer {
   const buffer: Buffer = { ...spec, id: state.buffers.length, firstWrite: Number.MAX_SAFE_INTEGER, lastRead: -1 };
   state.buffers.push(buffer);
+  if (isCounted(state, buffer)) occupy(state.occupancy, placesInUse(state, buffer), buffer.words);
   const perColumn = state.target.mem.slicesPerColumn;
   for (const column of new Set(buffer.slices.map((slice) => Math.floor(slice / perColumn)))) {
     addColumnLoad(state, buffer.hemisphere, column, buffer.bank, Math.max(buffer.words, state.tuning.leastLoad));
