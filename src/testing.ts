@@ -8,6 +8,8 @@ export type { TensorValue } from "../ir/graph/values.ts";
 export type { Program } from "../ir/machine/program.ts";
 export type { Target, TopologySpec } from "../ir/target/target.ts";
 export type { Topology } from "../ir/target/topology.ts";
+export type { ChoiceBuffer, ChoicePlace, ChoiceProblem } from "../passes/alloc/choice-problem.ts";
+export { type ChoiceResult, solveChoices } from "../passes/alloc/choice-solve.ts";
 export type { AllocBuffer, AllocGap, AllocProblem } from "../passes/alloc/problem.ts";
 export { solveAlloc } from "../passes/alloc/solve.ts";
 export type { DagEdge, DagNode, DagProblem, DagSolution } from "../passes/partition/dag-problem.ts";
@@ -22,7 +24,7 @@ export type {
 export { solveCollective } from "../passes/route/collective-solve.ts";
 export type { RouteBurst, RouteLink, RouteProblem, RouteSolution, RouteTransfer } from "../passes/route/problem.ts";
 export { solveRoute } from "../passes/route/solve.ts";
-export { type AllocProblemOptions, allocProblems, anyAllocProblem } from "./testing/alloc-problems.ts";
+export { type AllocProblemOptions, allocProblems, anyAllocProblem, choiceProblems } from "./testing/alloc-problems.ts";
 export { collectiveProblems, type LegalCollective, legalCollectives } from "./testing/collective-problems.ts";
 export type { StepKind } from "./testing/core-steps.ts";
 export { type GraphCase, type GraphOptions, graphCases } from "./testing/graphs.ts";
@@ -30,6 +32,7 @@ export {
   allocationInvariants,
   brokenInvariants,
   chainInvariants,
+  choiceInvariants,
   collectiveInvariants,
   type Invariant,
   placementInvariants,

@@ -125,13 +125,15 @@ describe("writeAllocTable", () => {
     const text = "size,id,note,gaps,lower,upper\n8,x,hello,2-3 5-7,0,9\n";
     const table = read(text);
     expect(table.notes).toEqual(["column note is copied to the answer but not read"]);
-    expect(writeAllocTable(table, [16])).toBe("size,id,note,gaps,lower,upper,offset\n8,x,hello,2-3 5-7,0,9,16\n");
+    expect(writeAllocTable(table, [{ offset: 16 }])).toBe(
+      "size,id,note,gaps,lower,upper,offset\n8,x,hello,2-3 5-7,0,9,16\n",
+    );
   });
 
   test("replaces the offsets of an earlier answer", () => {
     const table = read("id,offset,lower,upper,size\nx,99,0,9,4\n");
     expect(table.notes).toEqual(["column offset is not read: the answer replaces it"]);
-    expect(writeAllocTable(table, [0])).toBe("id,lower,upper,size,offset\nx,0,9,4,0\n");
+    expect(writeAllocTable(table, [{ offset: 0 }])).toBe("id,lower,upper,size,offset\nx,0,9,4,0\n");
   });
 });
 

@@ -1,6 +1,7 @@
 // The CSV of allocation problems and answers: one buffer a line, columns by header name. Pure text in, data out; every mistake is
 // reported with its line. Must not know solvers, files or options.
 import { nearest } from "../../ir/diag/suggest.ts";
+import { type ChoiceBuffer, verifyChoiceProblem } from "../../passes/alloc/choice-problem.ts";
 import { type AllocBuffer, type AllocGap, verifyAllocProblem } from "../../passes/alloc/problem.ts";
 
 export type LineError = { readonly line: number; readonly message: string };
@@ -10,6 +11,8 @@ export type AllocTable = {
   readonly header: readonly string[];
   readonly rows: readonly (readonly string[])[];
   readonly buffers: readonly AllocBuffer[];
+  /** The same with the banks they may choose, where the table has a column for that. */
+  readonly choosing?: readonly ChoiceBuffer[];
   /** Things the reader passed over, in words. */
   readonly notes: readonly string[];
 };
@@ -18,7 +21,13 @@ export type AllocTableResult =
   | ({ readonly ok: true } & AllocTable)
   | { readonly ok: false; readonly errors: readonly LineError[] };
 
-type Column = "id" | "lower" | "upper" | "size" | "alignment" | "hint" | "gaps" | "offset";
+/** Where an answer puts a buffer; `banks` where it could choose. */
+export type AllocPlace = { readonly offset: number; readonly banks?: readonly string[] };
+
+type Column = "id" | "lower" | "upper" | "size" | "alignment" | "hint" | "gaps" | "banks" | "apart" | "bank" | "offset";
+
+/** What an answer adds to a problem. */
+const answered: readonly Column[] = ["bank", "offset"];
 
 const required: readonly Column[] = ["id", "lower", "upper", "size"];
 
@@ -36,6 +45,9 @@ const columnNames: ReadonlyMap<string, Column> = new Map([
   ["alignment", "alignment"],
   ["hint", "hint"],
   ["gaps", "gaps"],
+  ["banks", "banks"],
+  ["apart", "apart"],
+  ["bank", "bank"],
   ["offset", "offset"],
 ]);
 
@@ -65,7 +77,10 @@ function readHeader(names: readonly string[]): Header {
   const missing = required.filter((column) => !index.has(column));
   if (missing.length > 0)
     errors.push(`the header lacks ${missing.join(", ")}; it has ${names.join(", ") || "nothing"}`);
-  if (index.has("offset")) notes.push("column offset is not read: the answer replaces it");
+  if (index.has("apart") && !index.has("banks")) errors.push("column apart needs a column banks");
+  for (const column of answered) {
+    if (index.has(column)) notes.push(`column ${column} is not read: the answer replaces it`);
+  }
   return { index, endStep: names.includes("end") ? 1 : 0, errors, notes };
 }
 
@@ -119,6 +134,24 @@ function readRow(fields: readonly string[], header: Header, errors: string[]): A
   };
 }
 
+const wordsOf = (text: string): string[] => text.split(/\s+/).filter((word) => word !== "");
+
+/** The buffers with their choices: words of banks joined by `+`; a buffer without any may choose any bank of the table. */
+function readChoices(
+  buffers: readonly AllocBuffer[],
+  rows: readonly (readonly string[])[],
+  { index }: Header,
+): ChoiceBuffer[] {
+  const at = index.get("banks") ?? -1;
+  const own = rows.map((fields) => wordsOf(fields[at] ?? "").map((word) => word.split("+")));
+  const all = [...new Set(own.flat(2))].map((bank) => [bank]);
+  return buffers.map((buffer, i) => {
+    const apart = wordsOf(rows[i]?.[index.get("apart") ?? -1] ?? "");
+    const given = own[i] ?? [];
+    return { ...buffer, choices: given.length === 0 ? all : given, ...(apart.length === 0 ? {} : { apart }) };
+  });
+}
+
 /** Reads a table; blank lines are passed over, and a byte order mark and carriage returns are not minded. */
 export function readAllocTable(text: string): AllocTableResult {
   const lines = text
@@ -152,19 +185,32 @@ export function readAllocTable(text: string): AllocTableResult {
     errors.push(...found.map((message) => ({ line, message })));
   }
   if (errors.length > 0) return { ok: false, errors };
-  const faults = verifyAllocProblem({ buffers, capacity: 0 });
+  const rows = rest.map(({ fields }) => fields);
+  const choosing = header.index.has("banks") ? readChoices(buffers, rows, header) : undefined;
+  const faults =
+    choosing === undefined
+      ? verifyAllocProblem({ buffers, capacity: 0 })
+      : verifyChoiceProblem({ buffers: choosing, capacity: 0 });
   if (faults.length > 0) {
     const lineOf = (buffer: number): number => rest[buffer]?.line ?? first.line;
     return { ok: false, errors: faults.map(({ buffer, message }) => ({ line: lineOf(buffer), message })) };
   }
-  return { ok: true, header: first.fields, rows: rest.map(({ fields }) => fields), buffers, notes: header.notes };
+  const choices = choosing === undefined ? {} : { choosing };
+  return { ok: true, header: first.fields, rows, buffers, ...choices, notes: header.notes };
 }
 
-/** The table again, with the offsets as its last column. */
-export function writeAllocTable(table: AllocTable, offsets: readonly number[]): string {
-  const kept = table.header.flatMap((name, position) => (columnNames.get(name) === "offset" ? [] : [position]));
-  const line = (fields: readonly string[], last: string): string =>
-    `${[...kept.map((position) => fields[position] ?? ""), last].join(",")}\n`;
-  const rows = table.rows.map((fields, index) => line(fields, String(offsets[index] ?? 0)));
-  return line(table.header, "offset") + rows.join("");
+/** The table again, with the offsets as its last column, and before it the banks where these could be chosen. */
+export function writeAllocTable(table: AllocTable, places: readonly AllocPlace[]): string {
+  const kept = table.header.flatMap((name, position) => {
+    const column = columnNames.get(name);
+    return column !== undefined && answered.includes(column) ? [] : [position];
+  });
+  const line = (fields: readonly string[], last: readonly string[]): string =>
+    `${[...kept.map((position) => fields[position] ?? ""), ...last].join(",")}\n`;
+  const bank = table.choosing === undefined ? [] : ["bank"];
+  const rows = table.rows.map((fields, index) => {
+    const { banks = [], offset = 0 } = places[index] ?? {};
+    return line(fields, [...bank.map(() => banks.join("+")), String(offset)]);
+  });
+  return line(table.header, [...bank, "offset"]) + rows.join("");
 }

@@ -2,9 +2,12 @@
 // machines out. Pure; must not know files, streams, how options are spelt, or exit codes.
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import { checkAllocation, printAllocViolation } from "../../passes/alloc/check.ts";
+import { checkChoices, printChoiceViolation } from "../../passes/alloc/choice-check.ts";
+import type { ChoiceBuffer } from "../../passes/alloc/choice-problem.ts";
+import { solveChoices } from "../../passes/alloc/choice-solve.ts";
 import { minimisePeak } from "../../passes/alloc/minimise.ts";
 import { solveAlloc } from "../../passes/alloc/solve.ts";
-import { type AllocTable, type LineError, readAllocTable, writeAllocTable } from "./alloc-csv.ts";
+import { type AllocPlace, type AllocTable, type LineError, readAllocTable, writeAllocTable } from "./alloc-csv.ts";
 
 export type AllocOptions = {
   /** Size of the address space; without one, the lowest peak is looked for. */
@@ -32,7 +35,8 @@ const defaultBudget = 2_500_000;
 
 type Outcome = {
   readonly kind: "fits" | "infeasible" | "unknown";
-  readonly offsets: readonly number[];
+  /** Absent where none were found that keep apart what must be. */
+  readonly places: readonly AllocPlace[] | undefined;
   readonly peak: number;
   readonly lowerBound: number;
   readonly time: number;
@@ -41,19 +45,56 @@ type Outcome = {
   readonly why: string;
 };
 
-function outcomeOf(table: AllocTable, options: AllocOptions): Outcome {
-  const budget = options.budget ?? defaultBudget;
-  const { buffers } = table;
-  const { capacity } = options;
+/** Refuses an answer that is wrong. */
+function refuse(faults: readonly string[]): void {
+  invariant(faults.length === 0, `allocation is wrong: ${faults.join("; ")}`);
+}
+
+function choiceOutcome(buffers: readonly ChoiceBuffer[], { capacity, budget = defaultBudget }: AllocOptions): Outcome {
+  const found = solveChoices({ buffers }, { budget, ...(capacity === undefined ? {} : { capacity }) });
+  const { kind, by, places, peak, lowerBound: bound } = found;
+  if (places !== undefined) refuse(checkChoices({ buffers, capacity: peak }, places).map(printChoiceViolation));
+  const banks = bound.banks.length === 1 ? `bank ${bound.banks[0]}` : `${bound.banks.length} banks`;
+  const reasons = {
+    load: `buffers that are live together at time ${bound.time} need ${bound.peak} in the fullest of ${banks}`,
+    apart: "there are not enough banks for what must be apart",
+    search: "every choice of banks and every way of stacking the buffers was ruled out",
+  };
+  const isOptimal = capacity === undefined && peak === found.provedPeak;
+  const outOfBudget =
+    capacity === undefined ? "the search budget ran out" : "the search budget ran out before it was decided";
+  const fitting = capacity !== undefined ? "" : isOptimal ? "no allocation has a lower peak" : outOfBudget;
+  return {
+    kind: kind === "found" ? "fits" : kind,
+    places,
+    peak,
+    lowerBound: capacity === undefined ? found.provedPeak : bound.peak,
+    time: bound.time,
+    live: bound.buffers,
+    work: found.work,
+    why: kind === "found" ? fitting : by === undefined ? outOfBudget : reasons[by],
+  };
+}
+
+function plainOutcome(buffers: AllocTable["buffers"], { capacity, budget = defaultBudget }: AllocOptions): Outcome {
+  const found = outcomeOf(buffers, capacity, budget);
+  const offsets = (found.places ?? []).map(({ offset }) => offset);
+  refuse(checkAllocation({ buffers, capacity: found.peak }, offsets).map(printAllocViolation));
+  return found;
+}
+
+const placesOf = (offsets: readonly number[]): AllocPlace[] => offsets.map((offset) => ({ offset }));
+
+function outcomeOf(buffers: AllocTable["buffers"], capacity: number | undefined, budget: number): Outcome {
   if (capacity === undefined) {
     const found = minimisePeak({ buffers }, { budget });
     const { time, buffers: live } = found.lowerBound;
     const why = found.gap === 0 ? "no allocation has a lower peak" : "the search budget ran out";
-    return { ...found, kind: "fits", lowerBound: found.provedPeak, time, live, why };
+    return { ...found, places: placesOf(found.offsets), kind: "fits", lowerBound: found.provedPeak, time, live, why };
   }
   const found = solveAlloc({ buffers, capacity }, { budget });
   const { peak: bound, time, buffers: live } = found.lowerBound;
-  const common = { ...found, lowerBound: bound, time, live };
+  const common = { ...found, places: placesOf(found.offsets), lowerBound: bound, time, live };
   switch (found.kind) {
     case "fits":
       return { ...common, why: "" };
@@ -73,15 +114,19 @@ function textOf(table: AllocTable, options: AllocOptions, outcome: Outcome): str
   const { kind, peak, lowerBound, live, why } = outcome;
   const capacity = options.capacity === undefined ? "" : `, capacity ${options.capacity}`;
   const named = live.slice(0, 5).join(", ") + (live.length > 5 ? ` and ${live.length - 5} more` : "");
+  const gap = Number.isFinite(peak) ? `, gap ${percent(peak - lowerBound, lowerBound)}` : "";
   const lines = [
     `${table.buffers.length} buffers${capacity}`,
     kind === "fits" ? "fits" : kind === "infeasible" ? `does not fit: ${why}` : `not decided: ${why}`,
-    `${kind === "fits" ? "peak" : "best peak found"} ${peak}, lower bound ${lowerBound}, gap ${percent(peak - lowerBound, lowerBound)}`,
+    `${kind === "fits" ? "peak" : "best peak found"} ${Number.isFinite(peak) ? peak : "none"}, lower bound ${lowerBound}${gap}`,
   ];
   if (live.length > 0) lines.push(`most is live at time ${outcome.time}: ${named}`);
   if (kind === "fits" && why !== "") lines.push(why);
   return `${[...lines, ...table.notes.map((note) => `note: ${note}`)].join("\n")}\n`;
 }
+
+const banksById = (buffers: AllocTable["buffers"], places: readonly AllocPlace[]) =>
+  Object.fromEntries(buffers.map(({ id }, index) => [id, places[index]?.banks ?? []]));
 
 /** Reads a problem, solves it and checks the answer. */
 export function runAlloc(text: string, options: AllocOptions = {}): AllocAnswer {
@@ -94,26 +139,26 @@ export function runAlloc(text: string, options: AllocOptions = {}): AllocAnswer 
   }
   const table = readAllocTable(text);
   if (!table.ok) return { ok: false, errors: table.errors };
-  const outcome = outcomeOf(table, options);
-  const { kind, offsets, peak, lowerBound, work, time, live, why } = outcome;
-  const violations = checkAllocation({ buffers: table.buffers, capacity: peak }, offsets);
-  invariant(violations.length === 0, `allocation is wrong: ${violations.map(printAllocViolation).join("; ")}`);
+  const { choosing, buffers } = table;
+  const outcome = choosing === undefined ? plainOutcome(buffers, options) : choiceOutcome(choosing, options);
+  const { kind, places = [], peak, lowerBound, work, time, live, why } = outcome;
   const fits = kind === "fits";
   return {
     ok: true,
     fits,
-    ...(fits ? { csv: writeAllocTable(table, offsets) } : {}),
+    ...(fits ? { csv: writeAllocTable(table, places) } : {}),
     json: {
       schema: SCHEMA,
       buffers: table.buffers.length,
       capacity: capacity ?? null,
       result: kind,
-      peak,
+      peak: Number.isFinite(peak) ? peak : null,
       lowerBound,
-      gap: lowerBound === 0 ? 0 : peak / lowerBound - 1,
+      gap: !Number.isFinite(peak) ? null : lowerBound === 0 ? 0 : peak / lowerBound - 1,
       reason: why === "" ? null : why,
       mostLive: { time, buffers: live },
-      offsets: fits ? Object.fromEntries(table.buffers.map(({ id }, index) => [id, offsets[index] ?? 0])) : null,
+      offsets: fits ? Object.fromEntries(buffers.map(({ id }, index) => [id, places[index]?.offset ?? 0])) : null,
+      ...(choosing === undefined ? {} : { banks: fits ? banksById(buffers, places) : null }),
       work,
       notes: table.notes,
     },

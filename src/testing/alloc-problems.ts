@@ -1,5 +1,6 @@
 // Arbitrary allocation problems: buffers of every kind, few enough to be checked at once.
 import fc from "fast-check";
+import type { ChoiceBuffer, ChoiceProblem } from "../../passes/alloc/choice-problem.ts";
 import type { AllocBuffer, AllocGap, AllocProblem } from "../../passes/alloc/problem.ts";
 
 type Shape = {
@@ -72,3 +73,26 @@ export const anyAllocProblem: fc.Arbitrary<AllocProblem> = fc.oneof(
   allocProblems({ buffers: 30, time: 12, size: 20, alignments: [1, 1, 2, 3, 8], gaps: true, windows: false }),
   allocProblems({ buffers: 20, time: 12, size: 9, alignments: [1, 2], gaps: true, windows: true }),
 );
+
+/** Buffers that choose among the banks, one or two at a time, some of which must be apart from others. */
+export function choiceProblems(
+  problems: fc.Arbitrary<AllocProblem> = allocProblems({ buffers: 8, gaps: true, alignments: [1, 2] }),
+  banks: readonly string[] = ["a", "b", "c"],
+): fc.Arbitrary<ChoiceProblem> {
+  const choice = fc.subarray([...banks], { minLength: 1, maxLength: 2 });
+  return problems.chain(({ buffers, capacity }) =>
+    fc
+      .array(fc.record({ choices: fc.array(choice, { minLength: 1, maxLength: 3 }), apart: fc.option(fc.nat()) }), {
+        minLength: buffers.length,
+        maxLength: buffers.length,
+      })
+      .map((drawn) => ({
+        capacity,
+        buffers: buffers.map((buffer, i): ChoiceBuffer => {
+          const { choices, apart } = drawn[i] ?? { choices: [[...banks]], apart: null };
+          const other = apart === null ? buffer.id : (buffers[apart % buffers.length]?.id ?? buffer.id);
+          return { ...buffer, choices, ...(other === buffer.id ? {} : { apart: [other] }) };
+        }),
+      })),
+  );
+}

@@ -2,6 +2,8 @@
 import { verifyProgram } from "../../backends/check/verify.ts";
 import type { Program } from "../../ir/machine/program.ts";
 import { type AllocViolation, checkAllocation, printAllocViolation } from "../../passes/alloc/check.ts";
+import { checkChoices, printChoiceViolation } from "../../passes/alloc/choice-check.ts";
+import type { ChoicePlace, ChoiceProblem } from "../../passes/alloc/choice-problem.ts";
 import type { AllocProblem } from "../../passes/alloc/problem.ts";
 import { checkChain } from "../../passes/partition/check.ts";
 import { checkDag } from "../../passes/partition/dag-check.ts";
@@ -54,6 +56,26 @@ export const allocationInvariants = invariantsOf<AllocViolation["rule"], AllocPr
   },
   (problem, offsets) =>
     checkAllocation(problem, offsets).map((found) => ({ name: found.rule, message: printAllocViolation(found) })),
+);
+
+type ChoiceRule = Exclude<AllocViolation["rule"], "count"> | "places" | "choice" | "apart";
+
+/** Banks and offsets in the order of the buffers. */
+export const choiceInvariants = invariantsOf<ChoiceRule, ChoiceProblem, readonly ChoicePlace[]>(
+  {
+    places: "there is one place for each buffer",
+    choice: "every buffer stands in the banks of one of its choices",
+    apart: "no two buffers that must be apart share a bank",
+    offset: "offsets are whole numbers from 0 on",
+    alignment: "every offset is a multiple of its buffer's alignment",
+    capacity: "no buffer ends beyond the capacity of its bank",
+    overlap: "no two buffers that are live at one time in one bank share an address, gaps and windows left out",
+  },
+  (problem, places) =>
+    checkChoices(problem, places).map((found) => ({
+      name: found.rule === "bank" ? found.violation.rule : found.rule,
+      message: printChoiceViolation(found),
+    })),
 );
 
 type RouteRule = ReturnType<typeof checkRoute>[number]["code"];
