@@ -95,6 +95,7 @@ function programOf(
 ): Result<Program> {
   const core = legalise(canonicalOrder(graph), {
     precision,
+    lanes: target.lanes,
     ...(allowNarrowing === undefined ? {} : { allowNarrowing }),
   });
   if (!core.ok) return core;

@@ -110,6 +110,7 @@ function legalModel(path: string, options: ModelOptions): Result<Legal> {
   const imported = { ...read.value, graph: quantiseWeights(read.value.graph, options.precision) };
   const legal = legalise(imported.graph, {
     precision: options.precision,
+    lanes: options.target.lanes,
     ...(options.allowNarrowing === undefined ? {} : { allowNarrowing: options.allowNarrowing }),
     ...(options.without === undefined ? {} : { without: options.without }),
   });
@@ -167,7 +168,7 @@ function shorterDemands(path: string, options: ModelOptions): readonly OtherDema
     if (half < 1) return [];
     const imported = importFile(path, { ...options, dims: new Map([...options.dims, [name, half]]) });
     if (!imported.ok) return [];
-    const core = legalise(imported.value.graph, { precision: options.precision });
+    const core = legalise(imported.value.graph, { precision: options.precision, lanes: options.target.lanes });
     if (!core.ok) return [];
     return [
       {

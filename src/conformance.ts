@@ -114,7 +114,7 @@ function runDataSet(folder: string, inputs: readonly string[], set: DataSet, opt
   const { graph, fixed } = imported.value;
   const narrowing = options.allowNarrowing === undefined ? {} : { allowNarrowing: options.allowNarrowing };
   const without = options.without === undefined ? {} : { without: options.without };
-  const core = legalise(graph, { precision: options.precision, ...narrowing, ...without });
+  const core = legalise(graph, { precision: options.precision, lanes: target.lanes, ...narrowing, ...without });
   if (!core.ok) return { ...refused(core.diagnostics), fixed, cycles: 0 };
   const compiled = compileGraph(core.value, target, {
     chips: options.chips,

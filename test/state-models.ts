@@ -171,7 +171,7 @@ function compileGraphOn(graph: Graph, system: System): Program {
   const target = presetTarget(system.target);
   if (target === undefined) throw new Error(`no target ${system.target}`);
   const { precision, chips, tensorParallel } = system;
-  const core = legalise(graph, { precision });
+  const core = legalise(graph, { precision, lanes: target.lanes });
   if (!core.ok) throw new Error(core.diagnostics.map((one) => one.message).join("\n"));
   const made = compileGraph(core.value, target, {
     chips,

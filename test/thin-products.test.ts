@@ -9,8 +9,8 @@ import { maxAbsError } from "./whole-line.ts";
 
 const usual: DecodeOptions = { layers: 1, batch: 1, heads: 2, group: 2, size: 4, rows: 64, style: "where" };
 
-const productsOf = (options: DecodeOptions): number => {
-  const core = legalise(good(decodeModel(options)).graph, { precision: "fp32" });
+const productsOf = (options: DecodeOptions, lanes = 320): number => {
+  const core = legalise(good(decodeModel(options)).graph, { precision: "fp32", lanes });
   if (!core.ok) throw new Error("the model is legal");
   return core.value.nodes.filter(({ op }) => op === "matmul").length;
 };
@@ -19,6 +19,17 @@ test("scores over a cache are sums where the cache is long, and products of matr
   // Queries, keys, values, scores and weighted sums.
   expect(productsOf({ ...usual, rows: 31 })).toBe(5);
   expect(productsOf({ ...usual, rows: 32 })).toBe(4);
+  // Columns that fill the lanes are rows of tiles that are full.
+  expect(productsOf({ ...usual, rows: 32 }, 16)).toBe(4);
+  expect(productsOf({ ...usual, rows: 32 }, 15)).toBe(5);
+});
+
+test("queries that share keys are rows of one product, repeated keys are not made", () => {
+  for (const rows of [9, 64]) {
+    const core = legalise(good(decodeModel({ ...usual, rows })).graph, { precision: "fp32" });
+    if (!core.ok) throw new Error("the model is legal");
+    expect(core.value.nodes.filter(({ op }) => op === "expand")).toEqual([]);
+  }
 });
 
 test("both mean the same", () => {

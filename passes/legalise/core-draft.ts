@@ -58,6 +58,8 @@ export interface Interval {
 
 export interface CoreDraft {
   readonly precision: Precision;
+  /** Of the machine that this is for. */
+  readonly lanes: number;
   readonly without: FusionSet;
   /** Bytes are widened on the machine, however few they are. */
   readonly keepsBytes: boolean;
@@ -75,9 +77,15 @@ export interface CoreDraft {
 /** Constants up to this many elements are decoded, compared and folded at once; larger ones fold when they are read. */
 export const SMALL_ELEMENTS = 1 << 16;
 
-export function createCoreDraft(precision: Precision, without: FusionSet, keepsBytes: boolean): CoreDraft {
+export function createCoreDraft(
+  precision: Precision,
+  lanes: number,
+  without: FusionSet,
+  keepsBytes: boolean,
+): CoreDraft {
   return {
     precision,
+    lanes,
     without,
     keepsBytes,
     tensors: [],

@@ -18,6 +18,8 @@ import { isRefusal, type Lowered, type Site } from "./site.ts";
 export interface LegaliseOptions {
   /** Of matrix products; some precisions quantise weights first. */
   readonly precision: ModelPrecision;
+  /** Lanes of the machine, where forms are chosen by them; by default those of the usual targets. */
+  readonly lanes?: number;
   /** Compute float64 in float32 instead of refusing it. */
   readonly allowNarrowing?: boolean;
   /** Fusions that are not made. */
@@ -191,12 +193,14 @@ function finish(l: Legaliser): Graph {
   return canonicalOrder({ name: graph.name, form: "core", tensors: draft.tensors, nodes, inputs, outputs });
 }
 
+const usualLanes = 320;
+
 /** Lowers every operator of an ONNX-form graph to core ops, or says everything that is in the way. */
 export function legalise(source: Graph, options: LegaliseOptions): Result<Graph> {
   invariant(source.form === "onnx", "a graph is legalised once");
-  const { precision, without = new Set() } = options;
+  const { precision, lanes = usualLanes, without = new Set() } = options;
   const graph = quantiseWeights(source, precision);
-  const draft = createCoreDraft(productPrecision(precision), without, isQuantising(precision));
+  const draft = createCoreDraft(productPrecision(precision), lanes, without, isQuantising(precision));
   const l: Legaliser = { graph, draft, values: new Map(), bytes: new Map(), readers: readersOf(graph), problems: [] };
   if (options.allowNarrowing !== true) reportWideFloats(l);
   for (const { name, tensor } of graph.inputs) {

@@ -4,6 +4,7 @@ import { numberOf, optionalNumber } from "../../ir/graph/attr.ts";
 import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
 import { add, broadcastShape, mul, reduce, toFloat, toInt } from "./arith.ts";
 import { type CoreDraft, constantOf, emitCore, float, isFloat, shapeOf } from "./core-draft.ts";
+import { groupedOperands } from "./shared-heads.ts";
 import { hasInput, type Lowered, type LoweringTable, outputType, refuse, type Site } from "./site.ts";
 import { expand, reshape, slice, swapLast, transpose, withRank } from "./views.ts";
 
@@ -18,16 +19,27 @@ function product(d: CoreDraft, a: TensorId, b: TensorId): TensorId {
   return emitCore(d, "matmul", [a, b], { precision: bytes ? "int8" : d.precision }, bytes ? "int32" : "float32", shape);
 }
 
-/** How many times the columns of a product are more than the numbers of the left operand, for it to be thin. */
-const THIN = 8;
+/**
+ * Most numbers of the left matrix of a thin product, how many times as many columns there are at least, and how often a column would fit into the lanes
+ * side by side with others: only where it is so short are caches kept with their rows along the lanes.
+ */
+const THIN_NUMBERS = 128;
+const THIN_COLUMNS = 4;
+const THIN_IN_LANES = 4;
 
 /**
- * A few numbers against a long list of short columns, none of which is constant: scores of one query over a cache. The matrix unit would take a row of
- * its tile for every column, most of it empty; in the vector unit each number meets hundreds of columns at a time.
+ * A few numbers against a long list of short columns, none of which is constant: scores of one token over a cache. The matrix unit would take a row of
+ * its tile for every column, most of it empty; in the vector unit each number meets as many columns at a time as there are lanes.
  */
 function isThin(d: CoreDraft, a: TensorId, b: TensorId): boolean {
   const [m = 1, k = 1] = shapeOf(d, a).slice(-2);
-  return d.tensors[b]?.data === undefined && m * k * THIN <= (shapeOf(d, b).at(-1) ?? 1);
+  const columns = shapeOf(d, b).at(-1) ?? 1;
+  return (
+    d.tensors[b]?.data === undefined &&
+    k * THIN_IN_LANES <= d.lanes &&
+    m * k <= THIN_NUMBERS &&
+    m * k * THIN_COLUMNS <= columns
+  );
 }
 
 /** Products of [..., M, K, 1] and [..., 1, K, N], added up along K. */
@@ -49,7 +61,10 @@ export function matmul(d: CoreDraft, a: TensorId, b: TensorId): TensorId {
     const flat = product(d, reshape(d, left, [rows, k]), reshape(d, right, [k, n]));
     return reshape(d, flat, [...leftShape.slice(0, -2), m, n]);
   }
-  return product(d, left, right);
+  const grouped = groupedOperands(d, left, right);
+  if (grouped === undefined) return product(d, left, right);
+  const made = product(d, ...grouped);
+  return reshape(d, made, [...shapeOf(d, made).slice(0, -3), leftShape.at(-3) ?? 1, m, n]);
 }
 
 /** MatMul's treatment of vectors. */

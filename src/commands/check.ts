@@ -143,7 +143,11 @@ export function checkCommand(session: Session): Result<Outcome> {
   }
   stage(session, "legalise");
   const { precision, target } = options.value;
-  const core = legalise(partial.graph, { precision, allowNarrowing: isSet(session, "allowNarrowing") });
+  const core = legalise(partial.graph, {
+    precision,
+    lanes: target.lanes,
+    allowNarrowing: isSet(session, "allowNarrowing"),
+  });
   endStage(session);
   if (isWhole && core.ok) onMade?.({ pass: "legalise", graph: core.value });
   const { problems: failures, dumps } = observer.value;

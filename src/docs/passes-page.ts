@@ -30,7 +30,7 @@ export const stageRows: readonly StageRow[] = [
     gives: "a core graph",
     summary:
       "Replaces every operator by core operations: views become index arithmetic, functions without an instruction become exp2, rsqrt, tanh and polynomials, " +
-      "integers become 32 bits wide where their range allows, products of a few numbers with a long list of short columns (scores of one token over a cache) become sums. Precisions that quantise change the graph first. Ranges of tensors are remembered to choose the cheaper of equivalent forms.",
+      "integers become 32 bits wide where their range allows, products of a few numbers with a long list of short columns (scores of one token over a cache) become sums, queries of one token that share keys the rows of one product. Precisions that quantise change the graph first. Ranges of tensors are remembered to choose the cheaper of equivalent forms.",
   },
   {
     name: "shard",
