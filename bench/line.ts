@@ -139,6 +139,39 @@ const interpreterRate: Bench = {
   },
 };
 
+/** The least of several runs of each interpreter, taken in turns. */
+function interpreterRatio(name: string, what: string, least: number, model: () => Uint8Array): Bench {
+  return {
+    name,
+    title: `fast interpreter over the reference, ${what}, fp16, groqchip1`,
+    limit: { rule: "at least", value: least },
+    files: { "model.onnx": model },
+    measure: (files) => {
+      const target = targetNamed("groqchip1");
+      const { program } = compileFile(files.path("model.onnx"), { target, chips: 1, precision: "fp16" }).value;
+      const inputs = plainInputs(program);
+      let [reference, fast, macs] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, 0];
+      for (let turn = 0; turn < 3; turn++) {
+        reference = Math.min(reference, execute(program, inputs).seconds);
+        const run = execute(program, inputs, true);
+        fast = Math.min(fast, run.seconds);
+        macs = run.value.profile.macs;
+      }
+      const details = { referenceSeconds: reference, fastSeconds: fast, macs };
+      return { value: reference / fast, unit: "x", details };
+    },
+  };
+}
+
+const interpreterRatios: readonly Bench[] = [
+  interpreterRatio("interp-fast", "[1024x1024].[1024x1024]", 2, () =>
+    matmulModel({ m: 1024, k: 1024, n: 1024, precision: "float16" }),
+  ),
+  interpreterRatio("interp-fast-bert", "one BERT-base layer, seq 128", 1.3, () =>
+    transformerModel({ ...bertBaseOptions, layers: 1 }),
+  ),
+];
+
 const decodeFeedForward: Bench = {
   name: "smollm2-ffn",
   title: "cycles of a decode FFN, [1x576], SwiGLU over 1536, fp16, ftlpu32",
@@ -163,5 +196,6 @@ export const lineBenches: readonly Bench[] = [
   bertCompile("bert-compile-memory", 3, "GB"),
   keywordSpotter,
   interpreterRate,
+  ...interpreterRatios,
   decodeFeedForward,
 ];

@@ -105,8 +105,9 @@ export function plainInputs(program: Program): ReadonlyMap<string, HostTensor> {
 export function execute(
   program: Program,
   inputs: ReadonlyMap<string, HostTensor>,
+  isFast = false,
 ): Timed<Extract<InterpretResult, { ok: true }>> {
-  const { value: result, seconds } = timed(() => interpret(program, inputs));
+  const { value: result, seconds } = timed(() => interpret(program, inputs, { isFast }));
   if (result.ok) return { value: result, seconds };
   const { kind, chip, unit, cycle, message } = result.fault;
   throw new BenchFailure(`fault ${kind} on chip ${chip}, ${unit}, cycle ${cycle}: ${message}`);

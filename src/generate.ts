@@ -171,7 +171,8 @@ export function generate(model: LanguageModel, options: GenerateOptions): Result
   for (let upTo = window === 1 ? 1 : prompt.length; ; upTo++) {
     if (sequence.length - prompt.length >= count) return generated("count");
     if (upTo > context) return generated("context");
-    const result = interpret(program, inputsFor(model, sequence, upTo, caches), kept === undefined ? {} : { kept });
+    const carried = kept === undefined ? {} : { kept };
+    const result = interpret(program, inputsFor(model, sequence, upTo, caches), { isFast: true, ...carried });
     if (!result.ok) return fail(diagnostic("LPU6002", describeFault(result.fault)));
     executions++;
     kept = result.keep();

@@ -1,4 +1,5 @@
 // Vectors in memory, and short programs around one instruction, for tests of the interpreter.
+import { expect } from "vitest";
 import { describeFault } from "../backends/interp/fault.ts";
 import { type InterpretResult, interpret } from "../backends/interp/interpret.ts";
 import type { StoredType } from "../ir/dtype.ts";
@@ -151,7 +152,12 @@ export const outputWords = (result: InterpretResult): Int32Array => {
   return new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
 };
 
-export const runProgram = (source: Program): InterpretResult => interpret(source, new Map());
+/** Runs it in both interpreters, which must agree on everything: bytes, cycles, counts, faults. */
+export function runProgram(source: Program): InterpretResult {
+  const result = interpret(source, new Map());
+  expect(interpret(source, new Map(), { isFast: true })).toEqual(result);
+  return result;
+}
 
 /** "kind: unit cycle" of the fault, or "ok". */
 export function faultOf(result: InterpretResult): string {

@@ -22,6 +22,8 @@ interface Profile {
 }
 
 export interface InterpretOptions {
+  /** Products of tiles by the vector kernel; same bits, same faults. By default in plain loops, as the reference does. */
+  readonly isFast?: boolean;
   /** Called now and then with the current cycle, for progress. */
   readonly progress?: (cycle: number) => void;
   /** What the execution before has left in the state buffers: inputs that stand there may be left out. */
@@ -64,7 +66,7 @@ export function interpret(
   inputs: ReadonlyMap<string, HostTensor>,
   options: InterpretOptions = {},
 ): InterpretResult {
-  const machine = makeMachine(program);
+  const machine = makeMachine(program, options.isFast);
   if (machine.fault === undefined) loadImages(machine);
   if (options.kept !== undefined && machine.fault === undefined) restoreState(machine, options.kept);
   const mayLack: ReadonlySet<string> = options.kept === undefined ? new Set() : keptInputs(machine);

@@ -5,6 +5,7 @@ import { columnCount } from "../../ir/target/geometry.ts";
 import type { Target } from "../../ir/target/target.ts";
 import { makeMemory } from "./memory.ts";
 import { makePlane } from "./mxm.ts";
+import { makeSimdTiles, type SimdTiles } from "./simd-products.ts";
 import type { Chip, LinkState, Machine } from "./state.ts";
 import { makeStreams } from "./streams.ts";
 import { makeAlu, makeOperandBuffers } from "./vxm.ts";
@@ -42,8 +43,15 @@ function sizeProblem({ target, chips }: Program): string | undefined {
   return `the registers of ${chips.length} chips of target ${target.name} are ${all} bytes each: more than the interpreter makes`;
 }
 
+function simdTilesOf({ mxm }: Target, chips: number): SimdTiles | undefined {
+  const specs = Object.values(mxm.modes);
+  const most = (read: (spec: (typeof specs)[number]) => number): number => Math.max(1, ...specs.map(read));
+  const elements = { k: most((spec) => spec.tileK), n: most((spec) => spec.tileN) };
+  return makeSimdTiles(elements.k, elements.n, chips * mxm.planes);
+}
+
 /** With a fault from the start where the machine is too large to be made; then it has no chips. */
-export function makeMachine(program: Program): Machine {
+export function makeMachine(program: Program, isFast = false): Machine {
   const { target } = program;
   invariant(target.lanes % 4 === 0, "the interpreter moves four lanes at a time");
   const span = diagonalSpan(target);
@@ -77,6 +85,7 @@ export function makeMachine(program: Program): Machine {
     linkFrom,
     linkTo,
     operands: makeOperandBuffers(target.lanes),
+    simdTiles: isFast && problem === undefined ? simdTilesOf(target, chips.length) : undefined,
     cycle: 0,
     queue: undefined,
     fault:

@@ -133,7 +133,7 @@ export function installTile(machine: Machine, chip: Chip, index: number, ins: In
     }
   }
   if (machine.fault !== undefined) return;
-  decodeTile(plane, ins.mode, spec);
+  decodeTile(machine, plane, ins.mode, spec);
   for (const one of [plane, partner]) {
     if (one === undefined) continue;
     one.buffer.mode = undefined;

@@ -48,6 +48,8 @@ export function makePlane(target: Target, index: number): Plane {
       length: 0,
       weights: new Float32Array(elements),
       integers: new Int8Array(elements),
+      simd: undefined,
+      isSimd: false,
     },
     waiting: {
       first: 0,

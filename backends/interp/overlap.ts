@@ -4,7 +4,7 @@ import type { Instruction } from "../../ir/machine/isa.ts";
 import type { ChipProgram, Program, Queue } from "../../ir/machine/program.ts";
 import type { Fault } from "./fault.ts";
 import { bindInputs, type HostTensor, loadImages, readOutputs } from "./host.ts";
-import { checkEnd, collectQueues, type HostEvent, run, zeroCounts } from "./interpret.ts";
+import { checkEnd, collectQueues, type HostEvent, type InterpretOptions, run, zeroCounts } from "./interpret.ts";
 import { makeMachine } from "./machine.ts";
 import { raiseOutside } from "./raise.ts";
 import type { Machine } from "./state.ts";
@@ -65,6 +65,7 @@ function hostEvents(
 export function interpretOverlapped(
   program: Program,
   inputs: readonly ReadonlyMap<string, HostTensor>[],
+  options: Pick<InterpretOptions, "isFast"> = {},
 ): OverlapResult {
   const interval = program.initiationIntervalCycles;
   const chips = program.chips.map(
@@ -73,7 +74,7 @@ export function interpretOverlapped(
       queues: chip.queues.map((queue) => repeatedQueue(queue, inputs.length, interval)),
     }),
   );
-  const machine = makeMachine({ ...program, chips });
+  const machine = makeMachine({ ...program, chips }, options.isFast);
   if (machine.fault === undefined) loadImages(machine);
   const outputs = inputs.map(() => new Map<string, HostTensor>());
   const events = hostEvents(machine, inputs, outputs);

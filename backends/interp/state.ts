@@ -4,6 +4,7 @@ import type { LinkConnection, Program, Unit } from "../../ir/machine/program.ts"
 import type { Hemisphere } from "../../ir/target/geometry.ts";
 import type { MxmMode, Target } from "../../ir/target/target.ts";
 import type { Fault } from "./fault.ts";
+import type { SimdTile, SimdTiles } from "./simd-products.ts";
 
 /** Stream registers: a ring of diagonals for each stream and direction. */
 export interface Streams {
@@ -72,6 +73,9 @@ export interface Plane {
     length: number;
     readonly weights: Float32Array;
     readonly integers: Int8Array;
+    /** Where the fast interpreter keeps its weights instead, once it had any; and whether those of the tile in use are there. */
+    simd: SimdTile | undefined;
+    isSimd: boolean;
   };
   /** Products waiting for their ACC, oldest first, as a ring. */
   readonly waiting: {
@@ -163,6 +167,8 @@ export interface Machine {
   readonly linkFrom: Int32Array;
   readonly linkTo: Int32Array;
   readonly operands: OperandBuffers;
+  /** Of the fast interpreter only. */
+  readonly simdTiles: SimdTiles | undefined;
   cycle: number;
   queue: QueueState | undefined;
   fault: Fault | undefined;

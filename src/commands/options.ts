@@ -90,9 +90,9 @@ export const optionRows = {
   // Running.
   interpreter: {
     flags: "--interpreter <which>",
-    summary: "interpreter that executes the program (default reference)",
+    summary:
+      "interpreter that executes the program: products of matrices in vectors of the processor, or in plain loops; outputs, cycles and faults are the same (default fast)",
     values: ["fast", "reference"],
-    refused: { allBut: ["reference"], why: "the reference interpreter is the only one" },
   },
   input: {
     flags: "-i, --input <name=value>",

@@ -136,6 +136,8 @@ async function references(
   return runOnnxruntime(path, inputs);
 }
 
+const interpreterOf = (session: Session): string => optionValue(session, "interpreter") ?? "fast";
+
 /** JSON has no infinity: the largest number stands for it. */
 const finite = (value: number): number => (Number.isFinite(value) ? value : Number.MAX_VALUE);
 
@@ -228,7 +230,9 @@ function overlapOf(session: Session, program: Program, inputs: Tensors, alone: T
   const overlap = { inFlight, intervalCycles, totalCycles: latencyCycles + (inFlight - 1) * intervalCycles };
   if (inFlight === 1) return ok(overlap);
   stage(session, "interpret");
-  const result = interpretOverlapped(program, new Array<Tensors>(inFlight).fill(inputs));
+  const result = interpretOverlapped(program, new Array<Tensors>(inFlight).fill(inputs), {
+    isFast: interpreterOf(session) === "fast",
+  });
   endStage(session);
   if (!result.ok) return fail(diagnostic("LPU6002", describeFault(result.fault)));
   const wrong = result.outputs.findIndex((outputs) =>
@@ -291,7 +295,7 @@ async function execute(
   stage(session, "interpret");
   const { latencyCycles } = program;
   const show = (cycle: number): void => progress(session, `cycle ${grouped(cycle)} of ${grouped(latencyCycles)}`);
-  const result = interpret(program, inputs, { progress: show });
+  const result = interpret(program, inputs, { progress: show, isFast: interpreterOf(session) === "fast" });
   endStage(session);
   if (!result.ok) return fail(diagnostic("LPU6002", describeFault(result.fault)));
   const overlapped = overlapOf(session, program, inputs, result.outputs);
@@ -312,7 +316,7 @@ async function execute(
     target: report.target,
     chips: report.chips,
     precision: program.precision,
-    interpreter: "reference",
+    interpreter: interpreterOf(session),
     predictedCycles: latencyCycles,
     executedCycles: result.executedCycles,
     ...overlapped.value,

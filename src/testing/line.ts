@@ -2,7 +2,7 @@
 // is a witness. Knows how the parts are put together, not how cases are drawn.
 import { verifyProgram } from "../../backends/check/verify.ts";
 import { textBytesOf } from "../../backends/encode/queues.ts";
-import { interpret } from "../../backends/interp/interpret.ts";
+import { type InterpretResult, interpret } from "../../backends/interp/interpret.ts";
 import { type Diagnostic, InvariantError } from "../../ir/diag/diagnostic.ts";
 import { evaluateGraph } from "../../ir/graph/evaluate-graph.ts";
 import type { Graph } from "../../ir/graph/graph.ts";
@@ -53,6 +53,24 @@ function difference(name: string, actual: TensorValue | undefined, expected: Ten
   return [{ invariant: "numbers", message }];
 }
 
+/** The fast interpreter must do what the reference did, to the bit. */
+function interpreterWitnesses(
+  { outputs, executedCycles }: Extract<InterpretResult, { ok: true }>,
+  fast: InterpretResult,
+): readonly Witness[] {
+  const invariant = "interpreters";
+  if (!fast.ok) return [{ invariant, message: `only the fast one faults: ${fast.fault.message}` }];
+  const found: Witness[] = [];
+  if (fast.executedCycles !== executedCycles)
+    found.push({ invariant, message: `${executedCycles} cycles, the fast one ${fast.executedCycles}` });
+  for (const [name, { bytes }] of outputs) {
+    const other = fast.outputs.get(name)?.bytes;
+    if (other?.length !== bytes.length || other.some((byte, i) => byte !== bytes[i]))
+      found.push({ invariant, message: `${name} differs between the reference and the fast interpreter` });
+  }
+  return found;
+}
+
 /** What execution of a program shows to be wrong, for these inputs. */
 export function executionWitnesses(program: Program, { graph, inputs }: GraphCase): readonly Witness[] {
   const host = new Map(
@@ -63,7 +81,7 @@ export function executionWitnesses(program: Program, { graph, inputs }: GraphCas
     const { kind, chip, unit, cycle, message } = result.fault;
     return [{ invariant: "execution", message: `${kind}: chip ${chip}, ${unit}, cycle ${cycle}: ${message}` }];
   }
-  const found: Witness[] = [];
+  const found: Witness[] = [...interpreterWitnesses(result, interpret(program, host, { isFast: true }))];
   if (result.executedCycles !== program.latencyCycles)
     found.push({
       invariant: "latency",
