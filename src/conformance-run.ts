@@ -1,7 +1,7 @@
 // Many conformance cases: on worker threads, in a known order, told one by one, and continued where an earlier run stopped.
 import { extname } from "node:path";
-import { Worker } from "node:worker_threads";
 import { type CaseOptions, type CaseResult, failedCase, runCase } from "./conformance.ts";
+import { eachOnWorkers } from "./worker-pool.ts";
 
 export interface ConformanceRun {
   /** Worker threads; with 1 everything runs here. */
@@ -13,46 +13,6 @@ export interface ConformanceRun {
 }
 
 const workerFile = new URL(`./conformance-worker${extname(import.meta.url)}`, import.meta.url);
-
-/** One worker that takes folders from the queue until it is empty; a worker that dies fails its case and is replaced. */
-function work(
-  queue: string[],
-  options: CaseOptions,
-  onResult: (folder: string, result: CaseResult) => void,
-): Promise<void> {
-  return new Promise((resolve) => {
-    let worker: Worker | undefined;
-    let current: string | undefined;
-    const next = (): void => {
-      current = queue.shift();
-      if (current === undefined) {
-        worker?.removeAllListeners();
-        worker?.terminate().finally(resolve);
-        if (worker === undefined) resolve();
-        return;
-      }
-      worker ??= start();
-      worker.postMessage(current);
-    };
-    const lost = (reason: string): void => {
-      worker?.removeAllListeners();
-      worker = undefined;
-      if (current !== undefined) onResult(current, failedCase(current, `a bug in lpuc: ${reason}`));
-      next();
-    };
-    const start = (): Worker => {
-      const started = new Worker(workerFile, { workerData: options });
-      started.on("message", (result: CaseResult) => {
-        if (current !== undefined) onResult(current, result);
-        next();
-      });
-      started.on("error", (error) => lost(error.message));
-      started.on("exit", (code) => lost(`the worker ended with ${code}`));
-      return started;
-    };
-    next();
-  });
-}
 
 /** Runs all folders; results in the order of the folders. */
 export async function runCases(
@@ -72,7 +32,16 @@ export async function runCases(
     run.onResult?.(folder, result);
   };
   if (run.jobs <= 1) for (const folder of queue) keep(folder, runCase(folder, options));
-  else await Promise.all(Array.from({ length: Math.min(run.jobs, queue.length) }, () => work(queue, options, keep)));
+  else {
+    await eachOnWorkers({
+      worker: workerFile,
+      workerData: options,
+      jobs: run.jobs,
+      items: queue,
+      onResult: (index, result: CaseResult) => keep(queue[index] ?? "", result),
+      lost: (folder, reason) => failedCase(folder, `a bug in lpuc: ${reason}`),
+    });
+  }
   return folders.flatMap((folder) => results.get(folder) ?? []);
 }
 

@@ -155,8 +155,24 @@ const allowed: Readonly<Record<string, Row>> = {
   },
   "src/conformance-run": {
     why: "recorded cases over several threads",
-    imports: [...conformanceParts, "src/conformance", "src/conformance-worker"],
-    packages: ["node:path", "node:worker_threads"],
+    imports: [...conformanceParts, "src/conformance", "src/conformance-worker", "src/worker-pool"],
+    packages: ["node:path"],
+  },
+  "src/worker-pool": { why: "threads that share a list of work", imports: [], packages: ["node:worker_threads"] },
+  "src/devices": { why: "published figures of other machines", imports: ["ir/target"] },
+  "src/explore": {
+    why: "the whole line for one of many systems",
+    imports: [...irParts, "src/compile-model", "src/report"],
+  },
+  "src/explore-worker": {
+    why: "systems in a thread of their own",
+    imports: ["src/explore"],
+    packages: ["node:worker_threads"],
+  },
+  "src/explore-run": {
+    why: "systems over several threads",
+    imports: ["ir/diag", "src/explore", "src/explore-worker", "src/worker-pool"],
+    packages: ["node:path"],
   },
   "src/commands": {
     why: "what each command does",
@@ -169,6 +185,9 @@ const allowed: Readonly<Record<string, Row>> = {
       "src/bisect",
       "src/conformance",
       "src/conformance-run",
+      "src/devices",
+      "src/explore",
+      "src/explore-run",
       "src/generate",
     ],
     packages: ["commander", "node:crypto", "node:path", "onnxruntime-node"],

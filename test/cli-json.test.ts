@@ -282,6 +282,8 @@ describe("documents", () => {
     const tokens = ["--tokenizer", "models/adder.json", "-n", "1"];
     await documentOf("generate", 0, "generate", adder, "--prompt", "1+2", ...tokens);
     await documentOf("completion", 0, "completion", "zsh");
+    await documentOf("compare", 0, "compare", adder);
+    await documentOf("explore", 0, "explore", adder, "--chips", "1", "--set", "link.latency=450");
     expect(await documentOf("diff", 0, "diff", program, program)).toMatchObject({ identical: true });
     await documentOf("stopped", 0, "compile", adder, "--stop-after", "blocks");
     expect(schemas).toEqual([...commandRows.map(({ name }) => name), "error", "stopped"].sort());

@@ -8,7 +8,6 @@ import { sealedProgram } from "../fuzz/sealed-program.ts";
 import { type DiagnosticCode, diagnosticCodes } from "../ir/diag/codes.ts";
 import { parseGraph } from "../ir/graph/parse.ts";
 import { main } from "../src/commands/main.ts";
-import { laterCommands } from "../src/commands/table.ts";
 import { matmulModel, transformerModel } from "../src/modelgen/transformer-model.ts";
 import { lpuc, scratchFolder } from "./cli-runner.ts";
 import { announced, type Bytes, int, joined, message, model, node, text, valueInfo } from "./onnx-bytes.ts";
@@ -128,7 +127,6 @@ async function broken(): Promise<readonly string[]> {
 const ways = {
   LPU0001: () => said("compil"),
   LPU0002: () => said("explain", "LPU0099"),
-  LPU0003: () => said(laterCommands[0] ?? "", "x"),
   LPU0004: () => said("run", program),
   LPU0005: () => said("run", small, ...given, "--against", "ort", "--target", "ftlpu32"),
   LPU1001: () => said("check", scratch.path("absent.onnx")),

@@ -24,12 +24,6 @@ export const diagnosticCodes = {
     explain: "The value of an option or argument does not have the form that its help text states.",
     exit: 2,
   },
-  LPU0003: {
-    title: "not available in this version",
-    explain:
-      "The command, option or value has its place in lpuc's interface, but this version does not implement it. It is refused rather than ignored, because a script that asks for it expects its effect.",
-    exit: 2,
-  },
   LPU0004: {
     title: "input or output named wrongly",
     explain:

@@ -20,9 +20,8 @@ const rowsOf = ({ options }: CompletedCommand): readonly OptionRow[] =>
 const flagsOf = ({ flags }: OptionRow): readonly string[] => flags.match(/(?<![\w-])--?[a-z][a-z-]*/g) ?? [];
 const takesValue = ({ flags }: OptionRow): boolean => flags.includes("<");
 
-/** The words that this version takes behind an option. */
-const valuesOf = ({ values = [], refused }: OptionRow): readonly string[] =>
-  refused === undefined ? values : values.filter((value) => refused.allBut.includes(value));
+/** The words that an option takes. */
+const valuesOf = ({ values = [] }: OptionRow): readonly string[] => values;
 
 /** In single quotes, as all three shells read it. */
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;

@@ -9,7 +9,7 @@ import { version } from "../version.ts";
 import { bugDiagnostic } from "./bug.ts";
 import { attributeOf, everywhere, type OptionName, type OptionRow, optionRows } from "./options.ts";
 import { badOption, isSet, judgeOptions, type Outcome, operand, optionValue, type Session } from "./session.ts";
-import { type CommandRow, commandRows, laterCommands } from "./table.ts";
+import { type CommandRow, commandRows } from "./table.ts";
 
 export interface Streams {
   readonly writeOut: (text: string) => void;
@@ -121,7 +121,6 @@ function usageProblem(error: CommanderError): Diagnostic {
 }
 
 function unknownCommand(name: string): Diagnostic {
-  if (laterCommands.includes(name)) return diagnostic("LPU0003", `lpuc ${name} is not implemented in this version`);
   const help = didYouMean(
     name,
     commandRows.map((row) => row.name),

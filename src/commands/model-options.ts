@@ -17,22 +17,37 @@ import { badOption, isSet, optionValue, optionValues, type Session, stage, whole
 /** The preset of that name, or the target in that file. */
 export function loadTarget(name: string): Result<Target> {
   const preset = presetTarget(name);
-  if (preset !== undefined) return ok(preset);
+  return preset === undefined ? loadChangedTarget(name, {}) : ok(preset);
+}
+
+/** The same with other numbers in some places, each under its path of keys. */
+export function loadChangedTarget(name: string, changes: Readonly<Record<string, unknown>>): Result<Target> {
+  const document = targetDocument(name);
+  if (!document.ok) return document;
+  const { json, path } = document.value;
+  // Laid over like a target file that extends this one: the same checks, and a source of its own for each number.
+  const target =
+    Object.keys(changes).length === 0
+      ? parseTarget(json, presetDocuments)
+      : parseTarget({ ...changes, extends: name }, { ...presetDocuments, [name]: json });
+  if (target.ok || path === undefined) return target;
+  const location = { kind: "file", path } as const;
+  return { ok: false, diagnostics: target.diagnostics.map((item) => ({ ...item, location })) };
+}
+
+function targetDocument(name: string): Result<{ readonly json: unknown; readonly path?: string }> {
+  if (presetNames.includes(name)) return ok({ json: presetDocuments[name] });
   if (!/[/\\]/.test(name) && !name.endsWith(".json")) {
     return fail(diagnostic("LPU3001", `there is no target '${name}'`, { help: didYouMean(name, presetNames) }));
   }
   const bytes = readFileBytes(name);
   if (!bytes.ok) return bytes;
   const location = { kind: "file", path: name } as const;
-  let json: unknown;
   try {
-    json = JSON.parse(new TextDecoder().decode(bytes.value));
+    return ok({ json: JSON.parse(new TextDecoder().decode(bytes.value)) as unknown, path: name });
   } catch (error) {
     return fail(diagnostic("LPU3002", error instanceof Error ? error.message : String(error), { location }));
   }
-  const target = parseTarget(json, presetDocuments);
-  if (target.ok) return target;
-  return { ok: false, diagnostics: target.diagnostics.map((item) => ({ ...item, location })) };
 }
 
 const isTopologyKind = (name: string): name is TopologyKind => topologyKinds.some((kind) => kind === name);

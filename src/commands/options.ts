@@ -11,8 +11,6 @@ export interface OptionRow {
   readonly isRepeatable?: boolean;
   /** The only values there are; help lists them. */
   readonly values?: readonly string[];
-  /** In the interface, but this version has it not: all values but these. */
-  readonly refused?: { readonly allBut: readonly string[]; readonly why: string };
 }
 
 export const optionRows = {
@@ -182,6 +180,48 @@ export const optionRows = {
     values: ["latency", "bandwidth"],
   },
   steps: { flags: "--steps <n>", summary: "at most so many steps" },
+  // Comparing and exploring.
+  device: { flags: "--device <name>", summary: "only this machine (default: all there are)", isRepeatable: true },
+  sweepTargets: {
+    flags: "--target <list>",
+    summary: "machines, with commas: presets or JSON files (default lpu-nvlink)",
+    isRepeatable: true,
+  },
+  sweepChips: {
+    flags: "--chips <list>",
+    summary: "numbers of chips, such as 1,2,4-6,auto (default auto)",
+    isRepeatable: true,
+  },
+  sweepTopologies: {
+    flags: "--topology <list>",
+    summary: "how the chips are joined, with commas (default: the target's own way)",
+    isRepeatable: true,
+  },
+  sweepPrecisions: {
+    flags: "--precision <list>",
+    summary: `types of matrix operands, with commas: ${modelPrecisions.join(", ")} (default fp16)`,
+    isRepeatable: true,
+  },
+  sweepParallel: {
+    flags: "--parallel <list>",
+    summary: "how chips share the work, with commas: pipeline, tensor, auto (default pipeline)",
+    isRepeatable: true,
+  },
+  sweepTensorParallel: {
+    flags: "--tensor-parallel <list>",
+    summary: "numbers of chips that share every layer, with commas (default 1)",
+    isRepeatable: true,
+  },
+  set: {
+    flags: "--set <key=list>",
+    summary: "numbers of the target instead of its own, such as link.latency=450,900",
+    isRepeatable: true,
+  },
+  exploreFormat: {
+    flags: "--format <format>",
+    summary: "form of the result: a table for people, or comma-separated values (default text)",
+    values: ["text", "csv"],
+  },
   problemFormat: {
     flags: "--format <how>",
     summary:
@@ -249,6 +289,14 @@ export const compilingMany = compiling.filter(
 /** Compiling for executions of one program, one after the other. */
 export const generating = compiling.filter(
   (name) => !["inFlight", "shapesOnly", "pipeline", "dumpIr", "stopAfter", "timePasses"].includes(name),
+);
+
+/** Compiling for one system, without files of its own. */
+export const comparing = compiling.filter((name) => !["pipeline", "dumpIr", "stopAfter", "timePasses"].includes(name));
+
+/** Compiling for many systems: what a sweep lists has options of its own. */
+export const exploring = compiling.filter((name) =>
+  ["dim", "shape", "without", "allowNarrowing", "shapesOnly", "inFlight", "assert", "jobs"].includes(name),
 );
 
 /** What decides the numbers a model computes, and nothing else. */

@@ -47,7 +47,7 @@ export function badOption(name: OptionName, message: string, help?: string): Dia
   return diagnostic("LPU0002", `${option}: ${message}`, { help });
 }
 
-/** Refuses values that the table does not list or that this version does not implement. */
+/** Refuses values that the table does not list. */
 export function judgeOptions(given: ReadonlyMap<OptionName, readonly string[]>): readonly Diagnostic[] {
   const problems: Diagnostic[] = [];
   for (const [name, values] of given) {
@@ -55,10 +55,6 @@ export function judgeOptions(given: ReadonlyMap<OptionName, readonly string[]>):
     for (const value of values) {
       if (row.values !== undefined && !row.values.includes(value)) {
         problems.push(badOption(name, `'${value}' is none of ${row.values.join(", ")}`, didYouMean(value, row.values)));
-      } else if (row.refused !== undefined && !row.refused.allBut.includes(value)) {
-        const { allBut, why } = row.refused;
-        const message = `${longFlag(row)} ${value} is not implemented in this version: ${why}`;
-        problems.push(diagnostic("LPU0003", message, { help: `available: ${allBut.join(", ")}` }));
       }
     }
   }

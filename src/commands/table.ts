@@ -3,15 +3,25 @@ import type { Result } from "../../ir/diag/diagnostic.ts";
 import { asmCommand, disasmCommand } from "./assembler.ts";
 import { bisectCommand } from "./bisect.ts";
 import { checkCommand } from "./check.ts";
+import { compareCommand } from "./compare.ts";
 import { compileCommand } from "./compile.ts";
 import { completionCommand } from "./completion.ts";
 import { conformanceCommand } from "./conformance.ts";
 import { diffCommand } from "./diff.ts";
 import { explainCommand } from "./explain.ts";
+import { exploreCommand } from "./explore.ts";
 import { generateCommand } from "./generate.ts";
 import { inspectCommand } from "./inspect.ts";
 import { opsCommand } from "./ops.ts";
-import { compiling, compilingMany, compilingPart, generating, type OptionName } from "./options.ts";
+import {
+  comparing,
+  compiling,
+  compilingMany,
+  compilingPart,
+  exploring,
+  generating,
+  type OptionName,
+} from "./options.ts";
 import { allocCommand, ofModels, partitionCommand, routeCommand } from "./passes-alone.ts";
 import { runCommand } from "./run.ts";
 import { scheduleCommand } from "./schedule.ts";
@@ -121,6 +131,30 @@ export const commandRows: readonly CommandRow[] = [
     run: partitionCommand,
   },
   {
+    name: "explore",
+    operands: "<model.onnx>",
+    summary: "compile a model for many systems and show which of them nothing else beats",
+    options: [
+      "sweepTargets",
+      "sweepChips",
+      "sweepTopologies",
+      "sweepPrecisions",
+      "sweepParallel",
+      "sweepTensorParallel",
+      "set",
+      "exploreFormat",
+      ...exploring,
+    ],
+    run: exploreCommand,
+  },
+  {
+    name: "compare",
+    operands: "<model.onnx>",
+    summary: "hold a model's schedule against the published peaks of GPUs, TPUs and wafers",
+    options: ["device", ...comparing],
+    run: compareCommand,
+  },
+  {
     name: "alloc",
     operands: "<problem.csv>",
     summary: "solve an allocation problem alone",
@@ -157,6 +191,3 @@ export const commandRows: readonly CommandRow[] = [
     run: (session) => completionCommand(session, commandRows),
   },
 ];
-
-/** In the interface, but not implemented in this version. */
-export const laterCommands: readonly string[] = ["compare", "explore"];
