@@ -357,6 +357,45 @@ const fused: readonly OpCase[] = [
       ms,
     ),
   ),
+  ...[
+    { activation: "Relu" },
+    { activation: "LeakyRelu", activation_alpha: 0.2, alpha: 0.5 },
+    { activation: "HardSigmoid", activation_alpha: 0.3, activation_beta: 0.4, beta: 2 },
+    { activation: "Tanh", transB: 1n },
+    { activation: "Elu", activation_alpha: 0.7, transA: 1n },
+  ].map((attrs: Attrs) =>
+    one(
+      String(attrs.activation),
+      "FusedGemm",
+      [
+        floats(attrs.transA === undefined ? [3, 4] : [4, 3], 1),
+        constant(floats(attrs.transB === undefined ? [4, 5] : [5, 4], 2)),
+        vector(5, 3),
+      ],
+      attrs,
+      ms,
+    ),
+  ),
+  ...[
+    { activation: "Relu" },
+    { activation: "Clip", activation_params: [-0.5, 0.75] },
+    { activation: "LeakyRelu", activation_params: [0.2] },
+  ].map((attrs: Attrs) =>
+    one(
+      String(attrs.activation),
+      "FusedConv",
+      [floats([1, 3, 6, 6], 1), constant(floats([4, 3, 3, 3], 2)), vector(4, 3)],
+      { pads: [1n, 1n, 1n, 1n], ...attrs },
+      ms,
+    ),
+  ),
+  one(
+    "added",
+    "FusedConv",
+    [floats([1, 3, 4, 4], 1), constant(floats([4, 3, 1, 1], 2)), vector(4, 3), floats([1, 4, 4, 4], 4)],
+    { activation: "Relu" },
+    ms,
+  ),
   one(
     "plain",
     "DynamicQuantizeMatMul",

@@ -15,7 +15,7 @@ import { quantiseNumbers } from "./cast.ts";
 import { outputAt, typeAt, valueAt } from "./rules.ts";
 import { visitWindow, type Windows, windowAttrs, windowsOf } from "./window.ts";
 
-const convAttrs = { ...windowAttrs, group: int(1) } as const;
+export const convAttrs = { ...windowAttrs, group: int(1) } as const;
 
 function convShape(ctx: InferContext, x: readonly number[], w: readonly number[]): number[] | Problem {
   if (x.length < 3 || w.length !== x.length) {

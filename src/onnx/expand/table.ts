@@ -6,6 +6,7 @@ import { isProblem } from "../../../ir/graph/op-row.ts";
 import { constantValue, typeOfTensor } from "../../../passes/fold/draft.ts";
 import { type Emitted, type Importer, type RawCall, reportProblem } from "../import-scope.ts";
 import { functionExpansions } from "./functions.ts";
+import { fusedActivationExpansions } from "./fused-activations.ts";
 import { linearAttentionExpansions } from "./linear-attention.ts";
 import { lossExpansions } from "./losses.ts";
 import { quantisedExpansions } from "./quantised.ts";
@@ -17,6 +18,7 @@ import { type ExpansionTable, writerFor } from "./writer.ts";
 
 export const expansions: ExpansionTable = {
   ...functionExpansions,
+  ...fusedActivationExpansions,
   ...linearAttentionExpansions,
   ...lossExpansions,
   ...quantisedExpansions,
