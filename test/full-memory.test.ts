@@ -112,6 +112,30 @@ describe("results that nearly fill the memory", () => {
   });
 });
 
+describe("an output that fills the banks of its columns", () => {
+  it("is spread over the other columns, and weights go where it leaves room", () => {
+    const [rows, depth, width] = [128, 64, 5120];
+    const draft = createDraft("initialiser");
+    draft.inputs.push({ name: "x", type: "float32", dims: [1, rows, depth] });
+    const values = Array.from({ length: depth * width }, (_, i) => ((i * 7) % 17) - 8);
+    draft.tensors.push({ name: "w", type: "float32", dims: [depth, width], content: { kind: "values", values } });
+    const y = addNode(draft, "", "MatMul", ["x", "w"]);
+    finishOutput(draft, y, { name: "y", type: "float32", dims: [1, rows, width] });
+    const { program } = made(compileDraft(draft, "wide", small));
+    expect(violationsOf(program)).toEqual([]);
+    const x = Float32Array.from({ length: rows * depth }, (_, i) => (i % 5) - 2);
+    const found = execute(program, new Map([["x", valueFromNumbers("float32", [1, rows, depth], x)]])).get("y");
+    if (found === undefined) throw new Error("no output y");
+    const numbers = numbersOf(found);
+    for (let at = 0; at < rows * width; at += 97) {
+      const [row, column] = [Math.floor(at / width), at % width];
+      let sum = 0;
+      for (let k = 0; k < depth; k++) sum += (x[row * depth + k] ?? 0) * (values[k * width + column] ?? 0);
+      expect(numbers[at]).toBe(sum);
+    }
+  });
+});
+
 describe("rows of a batch as one matrix", () => {
   it("are turned, not put together element by element", () => {
     const [batch, rows, depth] = [2, 350, 16];

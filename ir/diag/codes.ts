@@ -343,7 +343,7 @@ export const diagnosticCodes = {
   LPU4001: {
     title: "memory does not suffice",
     explain:
-      "Weights, state, activations and program text need more memory than the chips have, in all or in some slices of one chip. The message lists the largest tensors and what would help, most effective first: more chips, int8 weights, shorter dimensions, tensor parallelism.",
+      "Weights, state, activations and program text need more memory than the chips have, in all or in some slices of one chip; or the results of a block that are still to be read fill every bank, which is seen while it is scheduled. The message lists the largest tensors and what would help, most effective first: more chips, int8 weights, shorter dimensions, tensor parallelism.",
     exit: 4,
   },
   LPU4002: {

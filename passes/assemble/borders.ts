@@ -41,7 +41,7 @@ export function borderTensor(
     (_, part): BorderPart => ({
       region: regionKey(tensor, type, part),
       part,
-      location: borderLocation(target, ordinal, { type }, storedTypes[type].bytes, part),
+      location: borderLocation(target, ordinal, { type, vectors }, storedTypes[type].bytes, part),
       words: Math.min(partVectors, vectors - part * partVectors),
     }),
   );

@@ -30,27 +30,39 @@ export interface CompiledBlocks {
   readonly states: States;
 }
 
+/** Of a bank, what a border tensor may take before it is spread over the columns of other kinds too. */
+const borderShare = 1 / 4;
+
+/** What is asked of a border tensor to place its parts. */
+type BorderSpec = Pick<Storage, "type" | "vectors">;
+
 /** Where part `part` of a border tensor with this ordinal stands, the same in every block that touches it. */
 export function borderLocation(
   target: Target,
   ordinal: number,
-  storage: Pick<Storage, "type">,
+  spec: BorderSpec,
   width: number,
   part: number,
 ): Location {
-  const { wide, narrow } = columnClasses(target, "apart");
+  const { wide, narrow, all } = columnClasses(target, "apart");
   const hemisphere: Hemisphere = ordinal % 2 === 0 ? "W" : "E";
   const index = Math.floor(ordinal / 2) * 2 + part;
-  if (storage.type === "f32" || storage.type === "i32")
-    return { hemisphere, column: index % wide, sub: 0, width, bank: Math.floor(index / wide) % 2 };
-  const subs = Math.max(1, Math.floor(target.mem.slicesPerColumn / width));
-  const columns = narrow - wide;
+  const isWide = spec.type === "f32" || spec.type === "i32";
+  const [first, count] = isWide ? [0, wide] : [wide, narrow - wide];
+  const subs = isWide ? 1 : Math.max(1, Math.floor(target.mem.slicesPerColumn / width));
+  const own = count * subs * 2;
+  // Columns of its own kind, one after the other, then their second banks; then, if it is large, the other columns alike.
+  const isLarge = spec.vectors > own * target.mem.wordsPerBank * borderShare;
+  const others = all - count;
+  const slot = index % (isLarge ? own + others * subs * 2 : own);
+  const [at, columns] = slot < own ? [slot, count] : [slot - own, others];
+  const column = at % columns;
   return {
     hemisphere,
-    column: wide + (index % columns),
-    sub: (Math.floor(index / columns) % subs) * width,
+    column: slot < own ? first + column : column < first ? column : column + count,
+    sub: (Math.floor(at / columns) % subs) * width,
     width,
-    bank: Math.floor(index / columns / subs) % 2,
+    bank: Math.floor(at / columns / subs) % 2,
   };
 }
 

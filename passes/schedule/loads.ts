@@ -10,7 +10,7 @@ import {
 import type { MxmMode } from "../../ir/target/target.ts";
 import type { RowWindow, Stationary } from "../lower/kernel.ts";
 import { fewVectors, loadFreeAt, planesOf, specOf } from "./engines.ts";
-import { columnClasses } from "./locations.ts";
+import { columnClasses, hasRoom } from "./locations.ts";
 import {
   addBuffer,
   type Buffer,
@@ -127,26 +127,56 @@ function tileSide(state: ScheduleState, engine: Hemisphere): Hemisphere {
   return words(engine) > imbalance.factor * words(other) + imbalance.words / 4 ? other : engine;
 }
 
+/** What a column without room for a tile costs, in words. */
+const fullCost = 1e8;
+
+interface TileColumns {
+  readonly hemisphere: Hemisphere;
+  readonly bank: number;
+  readonly columns: readonly number[];
+  readonly total: number;
+}
+
+const cheaper = (a: TileColumns, b: TileColumns): TileColumns => (b.total < a.total ? b : a);
+
+/** The columns of a hemisphere and bank with the fewest weights. */
+function tileColumns(
+  state: ScheduleState,
+  hemisphere: Hemisphere,
+  bank: number,
+  count: number,
+  words: number,
+): TileColumns {
+  const { narrow, all } = columnClasses(state.target, state.weights);
+  const width = state.target.mem.slicesPerColumn;
+  const costs = Array.from(
+    { length: all },
+    (_, column) =>
+      persistentLoad(state, hemisphere, column, bank) +
+      (hasRoom(state, words, { hemisphere, column, sub: 0, width, bank }) ? 0 : fullCost) +
+      (column < narrow && state.weights !== "spread" ? 1e9 : 0),
+  );
+  const cost = (column: number): number => costs[column] as number;
+  const order = costs.map((_, column) => column).sort((a, b) => cost(a) - cost(b) || b - a);
+  const columns = order.slice(0, count).sort((a, b) => a - b);
+  return { hemisphere, bank, columns, total: columns.reduce((sum, column) => sum + cost(column), 0) };
+}
+
 /** The buffer of a tile, striped over the columns with the fewest weights. */
 function tileBuffer(state: ScheduleState, content: TileContent, rows: number, engine: Hemisphere): Buffer {
   const key = tileKey(content);
   const known = state.tiles.get(key);
   if (known !== undefined) return known;
-  const hemisphere = tileSide(state, engine);
   const perColumn = state.target.mem.slicesPerColumn;
-  const columns = Math.ceil(content.stripes / perColumn);
-  const { narrow, all } = columnClasses(state.target, state.weights);
   const words = content.kind === "fill" ? 1 : Math.ceil(rows / rowsPerCycle(content));
-  const cost = (column: number, bank: number): number =>
-    persistentLoad(state, hemisphere, column, bank) + (column < narrow && state.weights !== "spread" ? 1e9 : 0);
-  const bankCost = (bank: number): { chosen: number[]; total: number } => {
-    const order = Array.from({ length: all }, (_, c) => c).sort((a, b) => cost(a, bank) - cost(b, bank) || b - a);
-    const chosen = order.slice(0, columns).sort((a, b) => a - b);
-    return { chosen, total: chosen.reduce((sum, column) => sum + cost(column, bank), 0) };
-  };
-  const banks = [bankCost(0), bankCost(1)];
-  const bank = (banks[1]?.total ?? 0) < (banks[0]?.total ?? 0) ? 1 : 0;
-  const slices = (banks[bank]?.chosen ?? [])
+  const side = tileSide(state, engine);
+  const count = Math.ceil(content.stripes / perColumn);
+  const inHemisphere = (where: Hemisphere): TileColumns =>
+    cheaper(tileColumns(state, where, 0, count, words), tileColumns(state, where, 1, count, words));
+  const near = inHemisphere(side);
+  const far = near.total < fullCost ? near : inHemisphere(side === "W" ? "E" : "W");
+  const { hemisphere, bank, columns } = far.total < fullCost ? far : near;
+  const slices = columns
     .flatMap((column) => Array.from({ length: perColumn }, (_, i) => column * perColumn + i))
     .slice(0, content.stripes);
   const buffer = addBuffer(state, {

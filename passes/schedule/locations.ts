@@ -94,7 +94,7 @@ const usableShare = 7 / 8;
 const usableWords = ({ target }: ScheduleState): number => Math.floor(target.mem.wordsPerBank * usableShare);
 
 /** Whether a part leaves enough of a bank to others, as far as known. */
-function hasRoom(state: ScheduleState, words: number, location: Location): boolean {
+export function hasRoom(state: ScheduleState, words: number, location: Location): boolean {
   const left = usableWords(state) - words;
   return usedAt(state, location, left) <= left;
 }

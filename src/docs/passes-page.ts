@@ -66,7 +66,8 @@ export const stageRows: readonly StageRow[] = [
     summary:
       "Places each task (a pass, a transposition, a step of an accumulation) as one rigid template against the reservations of queues, ports, banks, streams, matrix planes and accumulators: " +
       "of those whose operands are computed, the one that could start first. Several settings are " +
-      "tried within a budget of placed bursts, and the shortest schedule is kept. Weights stand in a few outer columns of their own; where these do not hold them, all is scheduled once more with more columns for weights, or with weights everywhere.",
+      "tried within a budget of placed bursts, and the shortest schedule is kept. Weights stand in a few outer columns of their own; where these do not hold them, all is scheduled once more with more columns for weights, or with weights everywhere. " +
+      "A result goes to the columns of its kind, by the words that are still to be read there, and to others where these are full; where no bank has room, scheduling ends there and says what found none.",
   },
   {
     name: "partition",
