@@ -22,8 +22,16 @@ import {
 } from "./state.ts";
 import { addRead, chooseStreams, emitBurst, newTemplate, placeAt, takenStream, tryPlace } from "./template.ts";
 
-/** Equal for tiles with equal contents. */
+/** Equal for tiles with equal contents. A tile is met in one mode; it is asked for at every step that might use it. */
 export function stationaryKey(state: ScheduleState, mode: MxmMode, stationary: Stationary): string {
+  const known = state.stationaryKeys.get(stationary);
+  if (known !== undefined) return known;
+  const key = keyOfStationary(state, mode, stationary);
+  state.stationaryKeys.set(stationary, key);
+  return key;
+}
+
+function keyOfStationary(state: ScheduleState, mode: MxmMode, stationary: Stationary): string {
   if (stationary.kind === "const")
     return `${stationary.row}/${tileKey({ kind: "const", tile: stationary.tile, mode, stripes: 0, bytes: 1 })}`;
   const { access, lane, k } = stationary.window;

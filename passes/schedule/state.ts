@@ -6,7 +6,7 @@ import type { Instruction } from "../../ir/machine/isa.ts";
 import type { Unit } from "../../ir/machine/program.ts";
 import { type Hemisphere, memColumnsPerHemisphere } from "../../ir/target/geometry.ts";
 import type { MxmMode, Target } from "../../ir/target/target.ts";
-import type { ConstTile, Storage, StorageId } from "../lower/kernel.ts";
+import type { ConstTile, Stationary, Storage, StorageId } from "../lower/kernel.ts";
 import { newOccupancy, type Occupancy, occupy, partKey } from "./occupancy.ts";
 import { newReservations, type Reservations } from "./place.ts";
 import { mapResources, type ResourceMap } from "./resources.ts";
@@ -153,6 +153,8 @@ export interface ScheduleState {
   readonly occupancy: Occupancy;
   /** Buffers of weight tiles by content, so that a tile used twice stands once. */
   readonly tiles: Map<string, Buffer>;
+  /** What stationary operands hold, as text, once it has been asked for. */
+  readonly stationaryKeys: Map<Stationary, string>;
   readonly laneMaps: Int16Array[];
   readonly laneMapIndex: Map<string, number>;
   /** Fixed locations of border storages (by storage id and part). */
@@ -218,6 +220,7 @@ export function newScheduleState(
     persistentOfSlice: new Array(2 * target.mem.slicesPerHemisphere * 2).fill(0),
     occupancy: newOccupancy(2 * target.mem.slicesPerHemisphere * target.mem.banks),
     tiles: new Map(),
+    stationaryKeys: new Map(),
     laneMaps: [],
     laneMapIndex: new Map(),
     pinned,
