@@ -202,6 +202,8 @@ interface Piece {
   readonly storage: StorageId;
   readonly vector: number;
   readonly map: Int16Array;
+  /** Lanes of the source that the map reads. */
+  readonly reads: Uint8Array;
 }
 
 /** Calls `visit` with the source and result position of every element. */
@@ -259,13 +261,15 @@ export function assemble(
           candidate.storage === part.home.storage &&
           candidate.vector === fromVector &&
           (candidate.map[toLane] as number) < 0 &&
-          !candidate.map.includes(fromLane),
+          candidate.reads[fromLane] === 0,
       );
       if (piece === undefined) {
-        piece = { storage: part.home.storage, vector: fromVector, map: new Int16Array(lanes).fill(-1) };
+        const map = new Int16Array(lanes).fill(-1);
+        piece = { storage: part.home.storage, vector: fromVector, map, reads: new Uint8Array(lanes) };
         pieces.push(piece);
       }
       piece.map[toLane] = fromLane;
+      piece.reads[fromLane] = 1;
     });
   }
   if (fill !== undefined) addFillPieces(byVector, fill.storage, lanes);
@@ -277,7 +281,7 @@ function addFillPieces(byVector: Map<number, Piece[]>, storage: StorageId, lanes
     const map = new Int16Array(lanes);
     for (let lane = 0; lane < lanes; lane++)
       map[lane] = pieces.some((piece) => (piece.map[lane] as number) >= 0) ? -1 : lane;
-    if (map.some((lane) => lane >= 0)) pieces.push({ storage, vector: 0, map });
+    if (map.some((lane) => lane >= 0)) pieces.push({ storage, vector: 0, map, reads: new Uint8Array(lanes) });
   }
 }
 
