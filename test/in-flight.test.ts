@@ -115,3 +115,18 @@ test("run --in-flight executes that many at once and says what it took", async (
   expect(intervalCycles).toBeGreaterThanOrEqual(Math.ceil(predictedCycles / 3));
   expect(totalCycles).toBe(predictedCycles + 2 * intervalCycles);
 });
+
+describe("planned for inferences that follow one another", () => {
+  const system = { chips: 4, target: "groqchip1", topology: "dragonfly", precision: "fp16" } as const;
+
+  test("a stage's own time is nearly all that is asked for, for little latency", () => {
+    const { program } = compileForTest(adder, system);
+    expect(program.initiationIntervalCycles).toBeLessThan(0.35 * busiest(program));
+    expect(violationsOf(program)).toEqual([]);
+    // Alone nothing is given up: the interval of one is its latency.
+    const alone = compileForTest(adder, { ...system, inFlight: 1 }).program;
+    expect(alone.initiationIntervalCycles).toBe(alone.latencyCycles);
+    expect(program.latencyCycles).toBeLessThan(1.15 * alone.latencyCycles);
+    expect(alone.latencyCycles).toBeLessThanOrEqual(program.latencyCycles);
+  });
+});

@@ -96,7 +96,8 @@ describe("groups of a size that the compiler chooses", () => {
       compileForTest(vit, { chips, topology, tensorParallel, precision: "fp16" });
     const auto = at("auto");
     const fixed = sizes.map((ways) => at(ways).program.latencyCycles);
-    expect(auto.program.latencyCycles).toBe(Math.min(...fixed));
+    // Where the size is given, a little latency may be spent on a shorter interval.
+    expect(auto.program.latencyCycles).toBeLessThanOrEqual(Math.min(...fixed));
     expect(sizes).toContain(auto.sharded.ways);
     expect(auto.sharded.ways).toBeGreaterThan(1);
   });

@@ -38,7 +38,7 @@ import { lowerBoundOf } from "./lower-bound.ts";
 import { collectConstants, modelConstants, type RankConstants } from "./placed-constants.ts";
 import { makeStages, type OriginIndex, originIndex, programGraph } from "./program-claims.ts";
 import { placeText } from "./program-text.ts";
-import { planTimeline, type SystemTimeline } from "./timeline.ts";
+import type { SystemTimeline } from "./timeline.ts";
 
 export interface AssemblyOptions {
   readonly modelName: string;
@@ -47,6 +47,8 @@ export interface AssemblyOptions {
   readonly textBytesOf: (queues: readonly Queue[]) => number;
   /** At most so many inferences are under way at once; by default as many as the chips can have. */
   readonly inFlight?: number;
+  /** An inference is to be as fast as it goes by itself, whatever that means for others that follow. */
+  readonly alone?: boolean;
 }
 
 export interface AssemblyInput {
@@ -92,11 +94,19 @@ class Draft {
   }
 }
 
-export function assembleProgram(input: AssemblyInput, options: AssemblyOptions): Result<Assembled> {
+/**
+ * The program of a timeline. `wheel`: its memory is laid out for inferences so many cycles apart, which need each other's words as well; else for one by
+ * itself.
+ */
+export function assembleOn(
+  input: AssemblyInput,
+  options: AssemblyOptions,
+  timeline: SystemTimeline,
+  wheel?: number,
+): Result<Assembled> {
   const { model, sharded, target, chain, compiled, chipsOf, topology } = input;
   const { graph } = sharded;
   const ordinals = borderOrdinals(sharded, chain);
-  const timeline = planTimeline({ ...input, graph, exchanges: sharded.exchanges }, ordinals);
   const end = Math.max(0, ...timeline.blockEnd);
   const rankGraphs = Array.from({ length: sharded.ways }, (_, rank) => graphOfRank(sharded, rank));
   const origins = originIndex(model);
@@ -120,7 +130,7 @@ export function assembleProgram(input: AssemblyInput, options: AssemblyOptions):
     const rank = rankOfChip(input, chip);
     const rankGraph = rankGraphs[rank] ?? graph;
     const parts = borderUses(borders, timeline, chip);
-    const memory = planChipMemory(target, instances, parts, end, compiled.states);
+    const memory = planChipMemory(target, instances, parts, end, compiled.states, wheel);
     uses.push({ chip, memory });
     const draft = new Draft();
     draft.add(

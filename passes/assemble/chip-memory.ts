@@ -119,13 +119,36 @@ function persistentRegion(key: string, { buffer }: PersistentBuffer, end: number
   return { key: regionOf.persistent(key), hemisphere, slices, bank, words, live, isPersistent: true };
 }
 
-/** `end`: nothing is needed from this cycle on. */
+/** Cycles of a region's lives as they fall on a wheel of so many: what another inference keeps there counts as well. */
+function onWheel(region: Region, interval: number): Region {
+  if (region.live.some(({ lower, upper }) => upper - lower >= interval))
+    return { ...region, live: [{ lower: 0, upper: interval }] };
+  const pieces = region.live.flatMap(({ lower, upper }) => {
+    const first = lower % interval;
+    const end = first + upper - lower;
+    if (end <= interval) return [{ lower: first, upper: end }];
+    return [
+      { lower: first, upper: interval },
+      { lower: 0, upper: end - interval },
+    ];
+  });
+  const live: { lower: number; upper: number }[] = [];
+  for (const piece of pieces.sort((a, b) => a.lower - b.lower || a.upper - b.upper)) {
+    const last = live.at(-1);
+    if (last !== undefined && piece.lower <= last.upper) last.upper = Math.max(last.upper, piece.upper);
+    else live.push({ ...piece });
+  }
+  return { ...region, live };
+}
+
+/** `end`: nothing is needed from this cycle on. `wheel`: inferences follow one another so many cycles apart. */
 export function planChipMemory(
   target: Target,
   instances: readonly BlockInstance[],
   borders: readonly BorderUse[],
   end: number,
   states: States,
+  wheel?: number,
 ): ChipMemory {
   const persistent = new Map<string, PersistentBuffer>();
   for (const { block, blockClass } of instances) {
@@ -136,8 +159,9 @@ export function planChipMemory(
       if (!persistent.has(key)) persistent.set(key, { buffer, storage: storageOfBuffer(blockClass, buffer), instance });
     }
   }
-  const passing = [...activationRegions(target, instances), ...borders.map((use) => borderRegion(target, use))];
-  const last = passing.reduce((most, { live }) => Math.max(most, live.at(-1)?.upper ?? 0), Math.max(1, end));
+  const once = [...activationRegions(target, instances), ...borders.map((use) => borderRegion(target, use))];
+  const passing = wheel === undefined ? once : once.map((region) => onWheel(region, wheel));
+  const last = passing.reduce((most, { live }) => Math.max(most, live.at(-1)?.upper ?? 0), Math.max(1, wheel ?? end));
   const standing = [...persistent].map(([key, entry]) => persistentRegion(key, entry, last));
   return { persistent, states, ...mapRegions(target, [...standing, ...passing]) };
 }

@@ -21,6 +21,8 @@ export interface CopyTable {
   readonly target: Target;
   readonly map: ResourceMap;
   readonly reservations: Reservations;
+  /** The same resources, with the copies alone. */
+  readonly own: Reservations;
   readonly baseOf: (chip: number) => number;
 }
 
@@ -156,7 +158,7 @@ export function placeLinkPiece(
   ];
   const placed = findStart(table.reservations, { needs, choices }, Math.max(-read, ready - read));
   invariant(placed !== undefined, "a transfer can be placed");
-  commit(table.reservations, { needs, choices }, placed);
+  for (const kept of [table.reservations, table.own]) commit(kept, { needs, choices }, placed);
   const { start } = placed;
   const [outStream, ...inStreams] = placed.taken as [number, ...number[]];
   const timing = { count, period };
@@ -194,7 +196,7 @@ export function placeLocalPiece(table: CopyTable, from: ChipPlace, to: ChipPlace
   ];
   const placed = findStart(table.reservations, { needs, choices }, Math.max(0, ready));
   invariant(placed !== undefined, "a copy can be placed");
-  commit(table.reservations, { needs, choices }, placed);
+  for (const kept of [table.reservations, table.own]) commit(kept, { needs, choices }, placed);
   const { start } = placed;
   const stream = streamOf(table, (placed.taken as [number])[0]);
   const timing = { count, period: 1 };

@@ -7,13 +7,15 @@ import { type BlockChain, correspondence } from "../blocks/blocks.ts";
 import { storedTypeOf } from "../lower/homes.ts";
 import type { StorageId } from "../lower/kernel.ts";
 import type { Reservations } from "../schedule/place.ts";
+import { mapResources } from "../schedule/resources.ts";
 import { partCount } from "../schedule/state.ts";
 import { exchangesAfter } from "../shard/order.ts";
 import type { Exchange } from "../shard/sharded.ts";
 import { type BorderTensor, borderTensor, regionKey } from "./borders.ts";
 import { boxRuns } from "./box-copies.ts";
 import type { BlockClass, CompiledBlocks } from "./classes.ts";
-import { type Copy, type CopyEnd, scheduleTransfers, type Transfers } from "./transfer.ts";
+import { type Busy, type Copy, type CopyEnd, scheduleTransfers, type Transfers } from "./transfer.ts";
+import { enter, newWheel, viewFrom } from "./wheel.ts";
 
 /** Transfers that start together. */
 export interface Traffic {
@@ -33,6 +35,15 @@ export interface SystemTimeline {
   /** Window of each chip: first and last (exclusive) cycle with anything of this token on it. */
   readonly windows: readonly { readonly start: number; readonly end: number }[];
 }
+
+/** A plan for inferences that follow one another: how far apart, and how many cycles each set of transfers may take beyond the block before it. */
+export interface Flow {
+  readonly interval: number;
+  readonly waits: readonly number[];
+}
+
+/** Places of border tensors: see `borderOrdinals`. */
+export type Ordinals = ReadonlyMap<TensorId, number>;
 
 export interface TimelineInput {
   readonly graph: Graph;
@@ -77,6 +88,7 @@ interface Running {
 
 interface Draft {
   readonly input: TimelineInput;
+  readonly place: Place;
   readonly borders: (id: TensorId) => BorderTensor;
   readonly traffic: Traffic[];
   readonly windows: { start: number; end: number }[];
@@ -90,55 +102,71 @@ function touch(draft: Draft, chip: number, start: number, end: number): void {
   window.end = Math.max(window.end, end);
 }
 
+/** Copies of border tensors that are to be scheduled together. */
+interface Task {
+  readonly copies: readonly Copy[];
+  /** First cycle of the block before them, beside which they may begin, and its end: copies and their answer count from the first. */
+  readonly origin: number;
+  readonly blockCycles: number;
+  readonly busy: Busy;
+  /** Which of all sets of transfers this is. */
+  readonly index: number;
+  /** They go to the next stage, not between the chips of one. */
+  readonly isHop: boolean;
+}
+
+/** Gives transfers, and the cycles that they may take from the origin on where that is planned. */
+type Place = (task: Task) => { readonly transfers: Transfers; readonly room?: number };
+
 /** Transfers begin while the block before them is still at work, as its results become readable and its chips have time for them. */
-function addTraffic(
-  draft: Draft,
-  name: string,
-  copies: readonly Copy[],
-  held: Traffic["held"],
-  schedule: (input: TimelineInput, copies: readonly Copy[], busy: Busy) => Transfers,
-): void {
+function addTraffic(draft: Draft, name: string, copies: readonly Copy[], held: Traffic["held"], isHop: boolean): void {
   if (copies.length === 0) return;
   const { running } = draft;
   const busy = new Map(running?.chips.map((chip) => [chip, running.blockClass.schedule.state.reservations] as const));
   const ready = running === undefined ? copies : copies.map((copy) => ({ ...copy, ready: readyIn(running, copy) }));
-  const transfers = schedule(draft.input, ready, busy);
-  const start = running?.start ?? draft.cycle;
+  const origin = running?.start ?? draft.cycle;
+  const blockCycles = draft.cycle - origin;
+  const index = draft.traffic.length;
+  const { transfers, room } = draft.place({ copies: ready, origin, blockCycles, busy, index, isHop });
   draft.running = undefined;
-  const end = Math.max(draft.cycle, start + transfers.cycles);
-  draft.traffic.push({ name, start, transfers, held, waitCycles: end - draft.cycle });
-  for (const [chip, window] of transfers.windows) touch(draft, chip, start + window.start, start + window.end);
+  const end = origin + (room ?? Math.max(blockCycles, transfers.cycles));
+  draft.traffic.push({ name, start: origin, transfers, held, waitCycles: end - draft.cycle });
+  for (const [chip, window] of transfers.windows) touch(draft, chip, origin + window.start, origin + window.end);
   draft.cycle = end;
 }
-
-type Busy = ReadonlyMap<number, Reservations>;
-
-const scheduleSoon = ({ target, topology }: TimelineInput, copies: readonly Copy[], busy: Busy): Transfers =>
-  scheduleTransfers(target, topology, copies, busy);
 
 /** How often it is tried to let transfers begin later. */
 const LATER_TRIES = 5;
 
 /**
- * Transfers that are done as soon as can be, and begin as late as that allows: what is there early would only keep the next chip's memory from
- * holding another inference's.
+ * Transfers that are done as soon as can be, or in `room` cycles, and begin as late as that allows: what is there early would only keep the next chip's
+ * memory from holding another inference's.
  */
-function scheduleLate({ target, topology }: TimelineInput, copies: readonly Copy[], busy: Busy): Transfers {
+function placeLate(
+  { target, topology }: TimelineInput,
+  { copies, isHop }: Task,
+  busy: Busy,
+  room: number,
+  longest?: number,
+): Transfers {
   const from = (floor: number): Transfers =>
     scheduleTransfers(
       target,
       topology,
       copies.map((copy) => ({ ...copy, ready: Math.max(copy.ready, floor) })),
       busy,
+      longest,
     );
   let best = from(0);
+  if (!isHop) return best;
+  const limit = Math.max(best.cycles, room);
   let low = Math.min(...copies.map(({ ready }) => ready));
   let high = Math.max(...copies.map(({ ready }) => ready));
   for (let i = 0; i < LATER_TRIES && low < high; i++) {
     // The first try is the whole way: often all can wait for the last.
     const floor = i === 0 ? high : Math.ceil((low + high) / 2);
     const tried = from(floor);
-    if (tried.cycles <= best.cycles) {
+    if (tried.cycles <= limit) {
       best = tried;
       low = floor;
     } else high = floor - 1;
@@ -198,7 +226,7 @@ export function copiesOn(
 function moveOn(draft: Draft, last: number, from: readonly number[], to: readonly number[]): void {
   const tensors = travelling(draft.input, last);
   const held = tensors.flatMap((tensor) => [...from, ...to].map((chip) => ({ chip, tensor })));
-  addTraffic(draft, "transfer", copiesOn(tensors.map(draft.borders), from, to), held, scheduleLate);
+  addTraffic(draft, "transfer", copiesOn(tensors.map(draft.borders), from, to), held, true);
 }
 
 /** Runs from one place to several become one copy with several targets. */
@@ -235,15 +263,11 @@ function exchange(draft: Draft, exchanges: readonly Exchange[], chips: readonly 
       held.set(`${rank}:${tensor}`, { chip: chips[rank] as number, tensor });
   }
   const kinds = [...new Set(exchanges.map(({ kind }) => kind))].join("+");
-  addTraffic(draft, kinds, exchangeCopies(exchanges, draft.borders, chips), [...held.values()], scheduleSoon);
+  addTraffic(draft, kinds, exchangeCopies(exchanges, draft.borders, chips), [...held.values()], false);
 }
 
 /** Border tensors by id, each made once. */
-export function borderTensors(
-  graph: Graph,
-  target: Target,
-  ordinals: ReadonlyMap<TensorId, number>,
-): (id: TensorId) => BorderTensor {
+export function borderTensors(graph: Graph, target: Target, ordinals: Ordinals): (id: TensorId) => BorderTensor {
   const known = new Map<TensorId, BorderTensor>();
   return (id) => {
     const before = known.get(id);
@@ -255,11 +279,13 @@ export function borderTensors(
   };
 }
 
-export function planTimeline(input: TimelineInput, ordinals: ReadonlyMap<TensorId, number>): SystemTimeline {
-  const { graph, target, chain, compiled, chipsOf, topology, exchanges } = input;
+/** Blocks and the transfers between them, one after another. */
+function follow(input: TimelineInput, borders: Draft["borders"], place: Place): SystemTimeline {
+  const { chain, compiled, chipsOf, topology, exchanges } = input;
   const draft: Draft = {
     input,
-    borders: borderTensors(graph, target, ordinals),
+    place,
+    borders,
     traffic: [],
     windows: Array.from({ length: topology.chips }, () => ({ start: Number.MAX_SAFE_INTEGER, end: 0 })),
     cycle: 0,
@@ -280,4 +306,60 @@ export function planTimeline(input: TimelineInput, ordinals: ReadonlyMap<TensorI
     exchange(draft, exchangesAfter(chain, exchanges, i), chips);
   });
   return { blockStart, blockEnd, traffic: draft.traffic, windows: draft.windows };
+}
+
+/** One inference by itself, as fast as it goes. */
+export function planTimeline(input: TimelineInput, ordinals: Ordinals): SystemTimeline {
+  const borders = borderTensors(input.graph, input.target, ordinals);
+  return follow(input, borders, (task) => ({ transfers: placeLate(input, task, task.busy, 0) }));
+}
+
+/** Vectors of a piece that is to fit between what other inferences do. */
+const SHORT_PIECE = 16;
+
+const noTransfers: Transfers = {
+  bursts: [],
+  cycles: 0,
+  windows: new Map(),
+  stopovers: [],
+  reservations: new Map(),
+  vectors: 0,
+  busiest: 0,
+};
+
+/**
+ * One of many inferences that follow one another: transfers find what blocks and transfers of the others leave them. Gives the waits that would do for
+ * each set of transfers besides, which are more than the plan's where these do not.
+ */
+export function planFlow(
+  input: TimelineInput,
+  ordinals: Ordinals,
+  { interval, waits }: Flow,
+): { readonly timeline: SystemTimeline; readonly waits: readonly number[] } {
+  const { target, compiled, chain, chipsOf, graph } = input;
+  const borders = borderTensors(graph, target, ordinals);
+  const roomOf = ({ index, blockCycles }: Task): number => blockCycles + (waits[index] ?? 0);
+  const planned = follow(input, borders, (task) => ({ transfers: noTransfers, room: roomOf(task) }));
+  const wheel = newWheel(interval, mapResources(target).count);
+  chain.blocks.forEach((_, i) => {
+    const reservations = compiled.classes[compiled.classOf[i] as number]?.schedule.state.reservations;
+    for (const chip of chipsOf[i] ?? [])
+      if (reservations !== undefined) enter(wheel, chip, reservations, planned.blockStart[i] as number);
+  });
+  const needed = [...waits];
+  const timeline = follow(input, borders, (task) => {
+    const { origin, blockCycles, index } = task;
+    const room = roomOf(task);
+    const views = new Map<number, Reservations>();
+    const view = (chip: number): Reservations => {
+      const seen = views.get(chip) ?? viewFrom(wheel, chip, origin, room + 2 * interval);
+      views.set(chip, seen);
+      return seen;
+    };
+    const transfers = placeLate(input, task, { get: view }, room, SHORT_PIECE);
+    for (const [chip, reservations] of transfers.reservations) enter(wheel, chip, reservations, origin);
+    needed[index] = Math.max(waits[index] ?? 0, transfers.cycles - blockCycles);
+    return { transfers, room };
+  });
+  return { timeline, waits: needed };
 }

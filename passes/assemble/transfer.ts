@@ -11,7 +11,7 @@ import { mapResources } from "../schedule/resources.ts";
 import type { Location } from "../schedule/state.ts";
 import { type BareInstruction, span } from "../schedule/template.ts";
 import { type ChipPlace, type CopyTable, drainCycles, placeLinkPiece, placeLocalPiece } from "./piece.ts";
-import { type CopyPiece, routedWays, type Strand, shortestWays } from "./ways.ts";
+import { type CopyPiece, inShortPieces, routedWays, type Strand, shortestWays } from "./ways.ts";
 
 export interface CopyPlace {
   readonly region: string;
@@ -55,6 +55,8 @@ export interface Transfers {
   /** First cycle and end of what each chip does. */
   readonly windows: ReadonlyMap<number, { readonly start: number; readonly end: number }>;
   readonly stopovers: readonly Stopover[];
+  /** What the transfers alone need of each chip. */
+  readonly reservations: ReadonlyMap<number, Reservations>;
   /** Vectors sent, and vectors the busiest link is sent. */
   readonly vectors: number;
   readonly busiest: number;
@@ -141,15 +143,19 @@ const turns: readonly Turn[] = [
   () => 0,
 ];
 
-/** `busy`: what chips do already, in cycles from the start of the transfers. */
+/** What a chip does already, in cycles from the start of the transfers. */
+export type Busy = Pick<ReadonlyMap<number, Reservations>, "get">;
+
 export function scheduleTransfers(
   target: Target,
   topology: Topology,
   copies: readonly Copy[],
-  busy: ReadonlyMap<number, Reservations> = new Map(),
+  busy: Busy = new Map(),
+  longest = Number.POSITIVE_INFINITY,
 ): Transfers {
-  const plain = shortestWays(topology, copies);
-  const routed = routedWays(target, topology, copies);
+  const plain = inShortPieces(shortestWays(topology, copies), longest);
+  const routes = routedWays(target, topology, copies);
+  const routed = routes === undefined ? undefined : inShortPieces(routes, longest);
   // The routing pass sees links, but not that a slice sends one burst at a time: the plain ways are tried too where they are others.
   const ways = routed === undefined ? [plain] : isSameWays(routed, plain) ? [routed] : [routed, plain];
   const found = ways.flatMap((strands): Transfers[] => {
@@ -183,24 +189,27 @@ function tryTurn(
   target: Target,
   topology: Topology,
   copies: readonly Copy[],
-  busy: ReadonlyMap<number, Reservations>,
+  busy: Busy,
   legs: readonly Leg[],
   turn: Turn,
 ): Omit<Transfers, "stopovers"> {
   const map = mapResources(target);
   const bases = new Map<number, number>();
   const reservations = newReservations(0);
+  const own = newReservations(0);
   const table: CopyTable = {
     target,
     map,
     reservations,
+    own,
     baseOf: (chip) => {
       const known = bases.get(chip);
       if (known !== undefined) return known;
       const base = reservations.timelines.length;
       const taken = busy.get(chip);
-      const own = taken === undefined ? newReservations(map.count) : copiedReservations(taken);
-      reservations.timelines.push(...own.timelines);
+      const before = taken === undefined ? newReservations(map.count) : copiedReservations(taken);
+      reservations.timelines.push(...before.timelines);
+      own.timelines.push(...newReservations(map.count).timelines);
       bases.set(chip, base);
       return base;
     },
@@ -221,6 +230,9 @@ function tryTurn(
     bursts: done.bursts,
     cycles: done.end + drain,
     windows,
+    reservations: new Map(
+      [...bases].map(([chip, base]) => [chip, { timelines: own.timelines.slice(base, base + map.count) }] as const),
+    ),
     vectors: done.vectors,
     busiest: Math.max(0, ...done.linkVectors),
   };

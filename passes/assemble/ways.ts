@@ -145,3 +145,15 @@ export function routedWays(target: Target, topology: Topology, copies: readonly 
   }
   return [...strands.values()].sort((a, b) => a.copy - b.copy);
 }
+
+/** Pieces of no more than `longest` vectors, of nearly equal length. */
+function shortPieces(piece: CopyPiece, longest: number): readonly CopyPiece[] {
+  const parts = Math.max(1, Math.ceil(piece.count / longest));
+  return Array.from({ length: parts }, (_, i) => {
+    const [from, end] = [Math.floor((i * piece.count) / parts), Math.floor(((i + 1) * piece.count) / parts)];
+    return { ...piece, from: piece.from + from, count: end - from };
+  });
+}
+
+export const inShortPieces = (strands: readonly Strand[], longest: number): readonly Strand[] =>
+  strands.map((strand) => ({ ...strand, pieces: strand.pieces.flatMap((piece) => shortPieces(piece, longest)) }));

@@ -6,8 +6,9 @@ import type { Graph } from "../../ir/graph/graph.ts";
 import type { Program } from "../../ir/machine/program.ts";
 import type { Target, TopologySpec } from "../../ir/target/target.ts";
 import { buildTopology, type Topology } from "../../ir/target/topology.ts";
-import { type Assembled, type AssemblyOptions, assembleProgram } from "../assemble/assemble.ts";
+import type { Assembled, AssemblyOptions } from "../assemble/assemble.ts";
 import type { CompiledBlocks, LoweredBlocks } from "../assemble/classes.ts";
+import { assembleProgram } from "../assemble/flow.ts";
 import type { BlockChain } from "../blocks/blocks.ts";
 import type { ChainProblem } from "../partition/problem.ts";
 import { fewestChips } from "../partition/solve.ts";
@@ -92,7 +93,8 @@ export function compileGraph(graph: Graph, target: Target, options: CompileOptio
     if (chips !== "auto") return compile(chips, chips);
     return firstThatHolds(groupSizes.map((ways) => () => compile(ways, ways)));
   }
-  if (tensorParallel === "auto") return fastest(chips, groupsOf(graph, target, options));
+  // What is asked for is the least latency.
+  if (tensorParallel === "auto") return fastest(chips, groupsOf(graph, target, { ...options, alone: true }));
   return compile(tensorParallel, chips);
 }
 

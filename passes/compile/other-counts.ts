@@ -6,6 +6,7 @@ import type { CompiledChain } from "./chain-costs.ts";
 import type { ResolvedPlacement } from "./placement.ts";
 import { timelineOn } from "./predict.ts";
 
+/** For one inference by itself: a program may have a shorter interval, and then a little more latency. */
 export interface OtherCount {
   readonly chips: number;
   readonly latencyCycles: number;
