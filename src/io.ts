@@ -12,6 +12,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  type Stats,
   statSync,
   writeSync,
 } from "node:fs";
@@ -33,8 +34,28 @@ const CANNOT_WRITE = "LPU1002";
 /** One read call moves at most this much: the system call's own limit is just under 2 GiB. */
 const READ_CHUNK_BYTES = 1 << 30;
 
+/** What the commonest errors of the file system mean; the path stands before. */
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file or folder",
+  ENOTDIR: "a part of its path is no folder",
+  // Of the folders that are made on the way.
+  EEXIST: "a part of its path is no folder",
+  EISDIR: "it is a folder",
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  EROFS: "the file system is read-only",
+  ENOSPC: "no space is left",
+  EMFILE: "too many files are open",
+};
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const known = "code" in error && typeof error.code === "string" ? reasons[error.code] : undefined;
+  return known ?? error.message;
+}
+
 function fileProblem(code: string, verb: string, path: string, error: unknown): Diagnostic {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = reasonOf(error);
   return { code, message: `cannot ${verb} ${path}: ${reason}`, location: { kind: "file", path } };
 }
 
@@ -100,17 +121,26 @@ export function realPath(path: string): string | undefined {
   }
 }
 
-export function isDirectory(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+/** Undefined where nothing is, or nothing that may be looked at: below a file, say. */
+function statusOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
 }
 
-export function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
-}
+export const isDirectory = (path: string): boolean => statusOf(path)?.isDirectory() ?? false;
+
+export const isFile = (path: string): boolean => statusOf(path)?.isFile() ?? false;
 
 /** Names in a directory in code-unit order. */
 export function listDirectory(path: string): Result<readonly string[]> {
   try {
+    if (isFile(path)) {
+      const message = `cannot read ${path}: it is no folder`;
+      return fail({ code: CANNOT_READ, message, location: { kind: "file", path } });
+    }
     return ok(readdirSync(path).sort((a, b) => (a < b ? -1 : a > b ? 1 : 0)));
   } catch (error) {
     return fail(fileProblem(CANNOT_READ, "read", path, error));
@@ -122,11 +152,22 @@ function writeAll(descriptor: number, bytes: Uint8Array): void {
   while (done < bytes.length) done += writeSync(descriptor, bytes, done, bytes.length - done);
 }
 
+/** Makes a folder and those above it. Node's own recursion never ends where the system refuses folders as `/proc` does. */
+function makeFolder(path: string): void {
+  if (isDirectory(path)) return;
+  if (dirname(path) !== path) makeFolder(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if (!isDirectory(path)) throw error;
+  }
+}
+
 /** Writes a file under a temporary name beside it and renames it: readers see the old bytes or all of the new ones. */
 export function writeFileAtomic(path: string, chunks: Iterable<Uint8Array>): Result<{ readonly byteLength: number }> {
   const temporary = join(dirname(path), `.${path.split(/[\\/]/).at(-1) ?? "file"}.${process.pid}.tmp`);
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
     const descriptor = openSync(temporary, "w");
     let byteLength = 0;
     try {

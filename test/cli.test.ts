@@ -29,6 +29,10 @@ beforeAll(async () => {
   expect((await lpuc("asm", scratch.path("broken.lpasm"), "-o", broken)).status).toBe(0);
 });
 
+/** The first line of what is said where a file cannot be read or written. */
+const cannot = (verb: "read" | "write", path: string, reason: string): string =>
+  `error[LPU${verb === "read" ? 1001 : 1002}]: cannot ${verb} ${path}: ${reason}`;
+
 /** A model of one node over `x` float32[2,3]. */
 function modelFile(name: string, op: string): string {
   const { onnx } = onnxProto;
@@ -154,6 +158,35 @@ describe("exit codes", () => {
     const ran = await lpuc("asm", scratch.path("broken.lpasm"), "-o", join(folder, "out.lpu"));
     expect([ran.status, ran.stderr.includes("error[LPU1002]")]).toEqual([7, true]);
     expect(readdirSync(folder)).toEqual(["out.lpu"]);
+  });
+
+  test("7: says what is there instead, in words", async () => {
+    const file = scratch.path("plain.txt");
+    writeFileSync(file, "hello\n");
+    const said = async (...words: readonly string[]) => {
+      const ran = await lpuc(...words);
+      return [ran.status, ran.stdout, ran.stderr.split("\n")[0]];
+    };
+    const absent = scratch.path("absent.onnx");
+    expect(await said("check", absent)).toEqual([7, "", cannot("read", absent, "there is no such file or folder")]);
+    expect(await said("conformance", file)).toEqual([7, "", cannot("read", file, "it is no folder")]);
+    const below = join(file, "model.onnx");
+    expect(await said("check", below)).toEqual([7, "", cannot("read", below, "a part of its path is no folder")]);
+    expect(await said("compile", adder, "-o", scratch.path("")).then(([status]) => status)).toBe(7);
+    expect(await said("compile", adder, "-q", "-o", join(file, "x.lpu"))).toEqual([
+      7,
+      "",
+      cannot("write", join(file, "x.lpu"), "a part of its path is no folder"),
+    ]);
+  });
+
+  test("folders of outputs are made; where the system makes none, that is said and no endless attempt", async () => {
+    const deep = scratch.path("a/b/c.lpu");
+    expect((await lpuc("compile", adder, "-q", "-o", deep)).status).toBe(0);
+    expect(readdirSync(scratch.path("a/b"))).toEqual(["c.lpu"]);
+    if (!existsSync("/proc/self")) return;
+    const ran = await lpuc("compile", adder, "-q", "-o", "/proc/none/c.lpu");
+    expect([ran.status, ran.stderr.includes("error[LPU1002]")]).toEqual([7, true]);
   });
 
   test("70: a bug says how to report it, with its stack only when asked", () => {

@@ -1,9 +1,7 @@
 // Cases of operators that move, choose, cast or quantise: forms that the backend suite gives them and beyond.
 import type { DType } from "../ir/dtype.ts";
+import { chain, one } from "./op-case.ts";
 import { constant, floats, i64, ints, listed, type NodeSpec, type OpCase, scalar } from "./op-models.ts";
-import { one } from "./op-variations.ts";
-
-const chain = (name: string, nodes: readonly NodeSpec[], opset = 21): OpCase => ({ name, opset, nodes });
 
 const x345 = floats([3, 4, 5], 1);
 

@@ -1,6 +1,7 @@
 // Cases of operators that are written out as others at import, in their forms.
+
+import { one } from "./op-case.ts";
 import { constant, floats, i64, ints, listed, type OpCase } from "./op-models.ts";
-import { one } from "./op-variations.ts";
 
 const losses: readonly OpCase[] = ["NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"].flatMap((op) =>
   ["none", "sum", "mean"].flatMap((reduction) => {

@@ -1,6 +1,7 @@
 // Cases of attention, rotary positions and onnxruntime's fused operators: modes, masks, caches, head counts.
+
+import { one } from "./op-case.ts";
 import { type Attribute, constant, floats, i64, ints, listed, type OpCase, type Operand, scalar } from "./op-models.ts";
-import { one } from "./op-variations.ts";
 
 type Attrs = Readonly<Record<string, Attribute>>;
 

@@ -4,74 +4,17 @@ import type { Attrs, AttrValue } from "../../ir/graph/graph.ts";
 import type { AluOp } from "../../ir/machine/isa.ts";
 import type { Program, ProgramGraph } from "../../ir/machine/program.ts";
 import { chooseElement, combinedChoices, maxRows } from "./choice.ts";
-import { addField, isSpecial, multiplyField } from "./field.ts";
-import {
-  floatsOf,
-  intAt,
-  kindAt,
-  type Lanes,
-  laneKinds,
-  lanesOf,
-  mixedLanes,
-  saturated,
-  widenedKinds,
-} from "./lanes.ts";
-import { applyOperation, roundToHalf } from "./meaning.ts";
-import { dotRows } from "./tile.ts";
+import { broadcast, countOf, type Operand, pick, positions, type Shape, stridesOf } from "./graph-positions.ts";
+import { matmul } from "./graph-products.ts";
+import { intAt, kindAt, type Lanes, laneKinds, lanesOf, mixedLanes, saturated, widenedKinds } from "./lanes.ts";
+import { applyOperation } from "./meaning.ts";
 
-type Shape = readonly number[];
 type Node = ProgramGraph["nodes"][number];
 
-const countOf = (shape: Shape): number => shape.reduce((product, size) => product * size, 1);
 const ints = (value: AttrValue | undefined): readonly number[] =>
   Array.isArray(value) ? value.map(Number) : value === undefined ? [] : [Number(value)];
 const int = (value: AttrValue | undefined): number => Number(value ?? 0);
 
-export function stridesOf(shape: Shape): number[] {
-  const strides = new Array<number>(shape.length).fill(1);
-  for (let d = shape.length - 2; d >= 0; d--) strides[d] = (strides[d + 1] as number) * (shape[d + 1] as number);
-  return strides;
-}
-
-/** Row-major walk over `shape`: flat source position of every element, given the source's start and its step along each dimension. */
-function positions(shape: Shape, steps: readonly number[], start = 0): Int32Array {
-  const out = new Int32Array(countOf(shape));
-  const rank = shape.length;
-  const index = new Array<number>(rank).fill(0);
-  let at = start;
-  for (let i = 0; i < out.length; i++) {
-    out[i] = at;
-    for (let d = rank - 1; d >= 0; d--) {
-      index[d] = (index[d] as number) + 1;
-      at += steps[d] as number;
-      if ((index[d] as number) < (shape[d] as number)) break;
-      at -= (index[d] as number) * (steps[d] as number);
-      index[d] = 0;
-    }
-  }
-  return out;
-}
-
-export function pick(source: Lanes, order: Int32Array): Lanes {
-  const x = new Int32Array(order.length);
-  for (let i = 0; i < x.length; i++) x[i] = source.x[order[i] as number] as number;
-  if (source.kinds === undefined) return lanesOf(x, source.kind);
-  const kinds = new Uint8Array(order.length);
-  for (let i = 0; i < kinds.length; i++) kinds[i] = source.kinds[order[i] as number] as number;
-  return mixedLanes(x, kinds);
-}
-
-/** Steps that repeat dimensions of size 1. */
-function broadcastSteps(from: Shape): number[] {
-  return stridesOf(from).map((stride, d) => (from[d] === 1 ? 0 : stride));
-}
-
-function broadcast(value: Lanes, from: Shape, to: Shape): Lanes {
-  if (from.every((size, d) => size === to[d])) return value;
-  return pick(value, positions(to, broadcastSteps(from)));
-}
-
-/** ALU operation with the meaning of an elementwise core op; `[float, int]` where it depends on the operands' type. */
 const elementwise = {
   add: ["add", "iadd"],
   sub: ["sub", "isub"],
@@ -101,11 +44,6 @@ const reductions = {
   reduceMin: ["min", "imin"],
   reduceProd: ["mul", "imul"],
 } as const satisfies Record<string, readonly [AluOp, AluOp]>;
-
-interface Operand {
-  readonly value: Lanes;
-  readonly shape: Shape;
-}
 
 function reduceAxes(operation: AluOp, x: Operand, axes: readonly number[], out: Shape): Lanes {
   const inner = axes.map((axis) => x.shape[axis] as number);
@@ -199,78 +137,6 @@ function gatherCombined(data: Lanes, chosen: Int32Array, outer: number, size: nu
     }
   }
   return mixedLanes(x, kinds);
-}
-
-/** Rows of both operands as field values; constants of an fp16 product are rounded first. */
-function matrixValues(value: Lanes, precision: string): Int32Array {
-  if (precision !== "int8") return floatsOf(precision === "fp16" ? roundToHalf(value) : value);
-  return Int32Array.from(value.x, (x, i) => intAt(kindAt(value, i), x));
-}
-
-function matmul(a: Operand, b: Operand, out: Shape, precision: string): Lanes {
-  const rank = out.length;
-  const [m, n] = [out[rank - 2] as number, out[rank - 1] as number];
-  const k = a.shape[rank - 1] as number;
-  const va = matrixValues(a.value, precision);
-  const vb = matrixValues(b.value, precision);
-  const batch = out.slice(0, rank - 2);
-  const startsA = positions(batch, broadcastSteps(a.shape).slice(0, rank - 2));
-  const startsB = positions(batch, broadcastSteps(b.shape).slice(0, rank - 2));
-  const result = new Int32Array(countOf(out));
-  const special = va.some(isSpecial) || vb.some(isSpecial);
-  const rows = new Float32Array(special ? 0 : n * k);
-  const vector = new Float64Array(k);
-  let loaded = -1;
-  for (let i = 0; i < startsA.length; i++) {
-    const [fromA, fromB] = [startsA[i] as number, startsB[i] as number];
-    const into = result.subarray(i * m * n, (i + 1) * m * n);
-    if (special) {
-      specialProduct(va.subarray(fromA, fromA + m * k), vb.subarray(fromB, fromB + k * n), n, k, into);
-      continue;
-    }
-    if (loaded !== fromB) {
-      for (let r = 0; r < k; r++) for (let c = 0; c < n; c++) rows[c * k + r] = vb[fromB + r * n + c] as number;
-      loaded = fromB;
-    }
-    for (let row = 0; row < m; row++) {
-      for (let r = 0; r < k; r++) vector[r] = va[fromA + row * k + r] as number;
-      dotRows(rows, k, n, vector, k, into.subarray(row * n, (row + 1) * n));
-    }
-  }
-  const exact = precision === "int8" && a.value.kind === laneKinds.bits && b.value.kind === laneKinds.bits;
-  if (!exact) return lanesOf(result, precision === "int8" ? laneKinds.int : laneKinds.float);
-  return exactProduct(a, b, out, startsA, startsB);
-}
-
-/** As the lazy product, where infinities or NaN take part. */
-function specialProduct(a: Int32Array, b: Int32Array, n: number, k: number, into: Int32Array): void {
-  for (let i = 0; i < into.length; i++) {
-    const row = Math.floor(i / n);
-    let sum = 0;
-    for (let r = 0; r < k; r++) {
-      sum = addField(sum, multiplyField(a[row * k + r] as number, b[r * n + (i % n)] as number));
-    }
-    into[i] = sum;
-  }
-}
-
-/** Constant int8 operands: the sums are concrete. */
-function exactProduct(a: Operand, b: Operand, out: Shape, startsA: Int32Array, startsB: Int32Array): Lanes {
-  const rank = out.length;
-  const [m, n] = [out[rank - 2] as number, out[rank - 1] as number];
-  const k = a.shape[rank - 1] as number;
-  const x = new Int32Array(countOf(out));
-  for (let i = 0; i < x.length; i++) {
-    const matrix = Math.floor(i / (m * n));
-    const row = Math.floor(i / n) % m;
-    let sum = 0;
-    for (let r = 0; r < k; r++) {
-      const left = a.value.x[(startsA[matrix] as number) + row * k + r] as number;
-      sum += left * (b.value.x[(startsB[matrix] as number) + r * n + (i % n)] as number);
-    }
-    x[i] = sum;
-  }
-  return lanesOf(x, laneKinds.bits);
 }
 
 function toByte(x: Lanes, signed: boolean): Lanes {
