@@ -6,6 +6,7 @@ import type { MxmMode } from "../../ir/target/target.ts";
 import { buildPass, type Demands, resultHome } from "./elementwise.ts";
 import { access, type Home, type LowerContext, tensorOf } from "./homes.ts";
 import type { EwPass, MatmulGroup, MatmulStep, RowWindow, Stationary } from "./kernel.ts";
+import { type LaneBlock, laneBlocks } from "./lane-blocks.ts";
 import { laneDimBehindViews } from "./lane-dims.ts";
 import { choiceLayout, dimOffsets, type Layout, runsAlongLanes } from "./layout.ts";
 import { pieceBorders, slicePass } from "./passes.ts";
@@ -102,32 +103,6 @@ function homeOffset(home: Home, batch: readonly number[]): { vector: number; lan
     lane += offsets.lanes[batch[d] as number] as number;
   }
   return { vector, lane };
-}
-
-/** The lanes of one result vector, from `lane` on: which rows of the stationary operand they are, in the order of the lanes. */
-interface LaneBlock {
-  readonly lane: number;
-  readonly rows: Int32Array;
-}
-
-/** Blocks by their lowest row; undefined where lanes between them hold nothing. A view may have put the rows in any order. */
-function laneBlocks(layout: Layout, d: number): ReadonlyMap<number, LaneBlock> | undefined {
-  const { vectors, lanes } = dimOffsets(layout.dims[d] ?? [], layout.shape[d] as number);
-  const byVector = new Map<number, number[]>();
-  vectors.forEach((vector, index) => {
-    const known = byVector.get(vector);
-    if (known === undefined) byVector.set(vector, [index]);
-    else known.push(index);
-  });
-  const blocks = new Map<number, LaneBlock>();
-  for (const rows of byVector.values()) {
-    const [lowest = 0] = rows;
-    rows.sort((a, b) => (lanes[a] as number) - (lanes[b] as number));
-    const first = lanes[rows[0] as number] as number;
-    if (rows.some((row, i) => lanes[row] !== first + i)) return undefined;
-    blocks.set(lowest, { lane: layout.lane + first, rows: Int32Array.from(rows) });
-  }
-  return blocks;
 }
 
 /** Whether a product can have its result in this layout: a constant is loaded in its own order. */
