@@ -73,6 +73,11 @@ const families: Readonly<Record<string, Family>> = {
     const lower = draw(10_000);
     return { lower, upper: lower + 1 + draw(1 + draw(2_500)), size: 1 + draw(65_536) };
   },
+  /** Some thousands live at a time, of few lives: sizes of every order of magnitude. */
+  crowded: (draw) => {
+    const lower = draw(200);
+    return { lower, upper: lower + 1 + draw(50), size: 1 + draw(1 << draw(16)) };
+  },
 };
 
 /** Tilings of the capacity, for each number of buffers so many; straight cuts and some that go around. */

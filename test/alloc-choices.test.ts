@@ -3,6 +3,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { checkChoices, printChoiceViolation } from "../passes/alloc/choice-check.ts";
+import { choiceModelOf } from "../passes/alloc/choice-model.ts";
+import { packBanks } from "../passes/alloc/choice-pack.ts";
 import {
   type ChoiceBuffer,
   type ChoicePlace,
@@ -84,6 +86,13 @@ describe("solveChoices", () => {
       expect(checkChoices({ buffers, capacity: peak }, places).map(printChoiceViolation)).toEqual([]);
       expect(peak / lowerBound.peak).toBeLessThan(1.25);
     }
+  });
+
+  test("does not take a packing for good that ended at the first bank that is too full", () => {
+    const buffer = (id: string, size: number, bank: string) => ({ id, lower: 0, upper: 1, size, choices: [[bank]] });
+    const model = choiceModelOf([buffer("a", 4, "x"), buffer("b", 9, "y")]);
+    expect(packBanks(model, [0, 0], 3, 1_000)).toMatchObject({ peak: Number.POSITIVE_INFINITY, isImpossible: true });
+    expect(packBanks(model, [0, 0], 9, 1_000)).toMatchObject({ peak: 9, isImpossible: false });
   });
 
   test("decides small problems as trying everything does", () => {

@@ -6,8 +6,14 @@ import { addLoad, type LoadTree, loadTreeOf, mostLoad } from "./load-tree.ts";
 import { liveInSections, type Sections } from "./sections.ts";
 import { emptyHeap, popSegment, pushSegment, type SegmentHeap } from "./segment-heap.ts";
 
-/** Unplaced buffers by first section: list[start[s] .. start[s] + count[s]), and the next section that has any. */
+/**
+ * Unplaced buffers, those with equal life one kind: of a kind the next in `order` up to its end is the best. Kinds by first section:
+ * list[start[s] .. start[s] + count[s]), and the next section that has any.
+ */
 type Waiting = {
+  readonly order: Int32Array;
+  readonly nextOfKind: Int32Array;
+  readonly endOfKind: Int32Array;
   readonly list: Int32Array;
   readonly start: Int32Array;
   readonly count: Int32Array;
@@ -36,28 +42,38 @@ type Skyline = {
   readonly at: { work: number };
 };
 
-function waitingOf(sections: Sections): Waiting {
-  const count = sections.source.length;
-  const width = sections.times.length;
+function waitingOf({ source, times, first, last }: Sections, weights: Float64Array): Waiting {
+  const width = times.length;
+  const order = Int32Array.from(source, (_, b) => b)
+    .filter((b) => (first[b] ?? 0) < (last[b] ?? 0))
+    .sort(
+      (a, b) =>
+        (first[a] ?? 0) - (first[b] ?? 0) ||
+        (last[a] ?? 0) - (last[b] ?? 0) ||
+        (weights[b] ?? 0) - (weights[a] ?? 0) ||
+        a - b,
+    );
+  const nextOfKind: number[] = [];
   const perSection = new Int32Array(width + 1);
+  order.forEach((b, i) => {
+    const before = order[i - 1] ?? -1;
+    if (before >= 0 && first[before] === first[b] && last[before] === last[b]) return;
+    nextOfKind.push(i);
+    perSection[first[b] ?? 0] = (perSection[first[b] ?? 0] ?? 0) + 1;
+  });
   const start = new Int32Array(width + 2);
-  const isLive = (b: number): boolean => (sections.first[b] ?? 0) < (sections.last[b] ?? 0);
-  for (let b = 0; b < count; b++) {
-    const first = sections.first[b] ?? 0;
-    if (isLive(b)) perSection[first] = (perSection[first] ?? 0) + 1;
-  }
   for (let s = 0; s <= width; s++) start[s + 1] = (start[s] ?? 0) + (perSection[s] ?? 0);
-  const fill = start.slice();
-  const list = new Int32Array(count);
-  for (let b = 0; b < count; b++) {
-    if (!isLive(b)) continue;
-    const first = sections.first[b] ?? 0;
-    const at = fill[first] ?? 0;
-    list[at] = b;
-    fill[first] = at + 1;
-  }
   const next = Int32Array.from({ length: width + 2 }, (_, s) => ((perSection[s] ?? 0) === 0 && s <= width ? s + 1 : s));
-  return { list, start, count: perSection, next };
+  return {
+    order,
+    nextOfKind: Int32Array.from(nextOfKind),
+    endOfKind: Int32Array.from(nextOfKind, (_, kind) => nextOfKind[kind + 1] ?? order.length),
+    // They are in the order of their first sections.
+    list: Int32Array.from(nextOfKind, (_, kind) => kind),
+    start,
+    count: perSection,
+    next,
+  };
 }
 
 /** The first section from s on in which an unplaced buffer begins. */
@@ -72,13 +88,17 @@ function nextWaiting(waiting: Waiting, s: number): number {
   return at;
 }
 
-function removeWaiting(waiting: Waiting, s: number, b: number): void {
-  const { list, start, count, next } = waiting;
+/** Takes the best of a kind, which begins in section s, away. */
+function removeWaiting(waiting: Waiting, s: number, kind: number): void {
+  const { nextOfKind, endOfKind, list, start, count, next } = waiting;
+  const taken = (nextOfKind[kind] ?? 0) + 1;
+  nextOfKind[kind] = taken;
+  if (taken < (endOfKind[kind] ?? 0)) return;
   const begin = start[s] ?? 0;
   const left = (count[s] ?? 0) - 1;
-  const at = list.indexOf(b, begin);
+  const at = list.indexOf(kind, begin);
   list[at] = list[begin + left] ?? 0;
-  list[begin + left] = b;
+  list[begin + left] = kind;
   count[s] = left;
   if (left === 0) next[s] = s + 1;
 }
@@ -89,18 +109,18 @@ function sharpen(ratio: number, times: number): number {
   return power;
 }
 
-/** The best buffer for the stretch [from, to) at `height`; -1 when none lives within it. */
+/** The kind of the best buffer for the stretch [from, to) at `height`; -1 when none lives within it. */
 function choose(skyline: Skyline, from: number, to: number, height: number): number {
   const { sections, weights, sharpness, lowerBound, waiting, load, at } = skyline;
   const bound = sharpen((height + mostLoad(load, from, to)) / lowerBound, sharpness);
-  let best = -1;
-  let bestScore = -1;
+  let [best, bestKind, bestScore] = [-1, -1, -1];
   for (let s = nextWaiting(waiting, from); s < to; s = nextWaiting(waiting, s + 1)) {
     const begin = waiting.start[s] ?? 0;
     const end = begin + (waiting.count[s] ?? 0);
     at.work += 4 + end - begin;
     for (let j = begin; j < end; j++) {
-      const b = waiting.list[j] ?? 0;
+      const kind = waiting.list[j] ?? 0;
+      const b = waiting.order[waiting.nextOfKind[kind] ?? 0] ?? 0;
       const last = sections.last[b] ?? 0;
       if (last > to || bound * (weights[b] ?? 0) < bestScore) continue;
       at.work += 40;
@@ -108,11 +128,12 @@ function choose(skyline: Skyline, from: number, to: number, height: number): num
       const score = sharpen(ratio, sharpness) * (weights[b] ?? 0);
       if (score > bestScore || (score === bestScore && b < best)) {
         best = b;
+        bestKind = kind;
         bestScore = score;
       }
     }
   }
-  return best;
+  return bestKind;
 }
 
 function setStretch(skyline: Skyline, start: number, end: number, height: number, previous: number): void {
@@ -146,17 +167,20 @@ function fillUp(skyline: Skyline, from: number, to: number): void {
   setStretch(skyline, start, stop, level, previous[start] ?? -1);
 }
 
-/** Puts b on the stretch [from, to), joining it with neighbours of the height it ends at. */
-function put(skyline: Skyline, b: number, from: number, to: number, offset: number): void {
+/** Puts the best of a kind on the stretch [from, to), joining it with neighbours of the height it ends at. */
+function put(skyline: Skyline, kind: number, from: number, to: number): void {
   const { sections, stretches, load, waiting, offsets } = skyline;
   const { end, previous, height, isCurrent } = stretches;
+  const b = waiting.order[waiting.nextOfKind[kind] ?? 0] ?? 0;
+  const alignment = sections.alignment[b] ?? 1;
   const size = sections.size[b] ?? 0;
   const first = sections.first[b] ?? 0;
   const last = sections.last[b] ?? 0;
   const base = height[from] ?? 0;
+  const offset = Math.ceil(base / alignment) * alignment;
   const top = offset + size;
   offsets[b] = offset;
-  removeWaiting(waiting, first, b);
+  removeWaiting(waiting, first, kind);
   addLoad(load, first, last, -size);
   let before = previous[from] ?? -1;
   let start = first;
@@ -195,7 +219,7 @@ export function fillSkyline(
     weights,
     sharpness,
     lowerBound: Math.max(1, lowerBound),
-    waiting: waitingOf(sections),
+    waiting: waitingOf(sections, weights),
     stretches: {
       end: new Int32Array(width + 1),
       previous: new Int32Array(width + 1),
@@ -216,15 +240,14 @@ export function fillSkyline(
     const height = heap.height[heap.count] ?? 0;
     // Segments that have changed since they were pushed are passed over.
     if (stretches.isCurrent[from] !== 1 || stretches.end[from] !== to || stretches.height[from] !== height) continue;
-    const b = choose(skyline, from, to, height);
+    const kind = choose(skyline, from, to, height);
     at.work += 20;
     if (at.work > workLimit) return undefined;
-    if (b < 0) {
+    if (kind < 0) {
       fillUp(skyline, from, to);
       continue;
     }
-    const alignment = sections.alignment[b] ?? 1;
-    put(skyline, b, from, to, Math.ceil(height / alignment) * alignment);
+    put(skyline, kind, from, to);
     left--;
   }
   const peak = offsets.reduce((most, offset, b) => Math.max(most, offset + (sections.size[b] ?? 0)), 0);
