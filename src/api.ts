@@ -12,7 +12,13 @@ export type { Diagnostic, DiagnosticLocation, Result } from "../ir/diag/diagnost
 export type { Binding, Program } from "../ir/machine/program.ts";
 export { parseTarget } from "../ir/target/schema.ts";
 export type { Target, TopologySpec } from "../ir/target/target.ts";
-export { type CompiledModel, compileModel, type ModelOptions } from "./compile-model.ts";
+export {
+  type BankAllocator,
+  type BankedBuffer,
+  type CompiledModel,
+  compileModel,
+  type ModelOptions,
+} from "./compile-model.ts";
 export { renderDiagnostics } from "./render.ts";
 export { type ProgramReport, programReport } from "./report/program-report.ts";
 export { defaultTargetName, presetDocuments, presetNames, presetTarget } from "./targets/presets.ts";

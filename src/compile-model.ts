@@ -6,6 +6,7 @@ import type { Graph } from "../ir/graph/graph.ts";
 import type { ModelPrecision } from "../ir/graph/precision.ts";
 import type { TensorValue } from "../ir/graph/values.ts";
 import type { Target, TopologySpec } from "../ir/target/target.ts";
+import type { BankAllocator } from "../passes/alloc/banks.ts";
 import { halfTablesOf } from "../passes/assemble/half-tables.ts";
 import {
   type Compiled,
@@ -33,6 +34,8 @@ import {
 } from "./onnx/import.ts";
 import { importWithValues } from "./onnx/import-values.ts";
 
+export type { BankAllocator, BankedBuffer } from "../passes/alloc/banks.ts";
+
 export interface ModelOptions {
   readonly target: Target;
   readonly chips: number | "auto";
@@ -50,6 +53,8 @@ export interface ModelOptions {
   readonly effort?: number;
   /** At most so many inferences are under way at once. */
   readonly inFlight?: number;
+  /** Instead of our own: places everything in the memory of every chip. Wrong answers are refused. */
+  readonly allocator?: BankAllocator;
   /** Weights in external files are not read: a schedule comes out, and a program that computes nothing useful. */
   readonly shapesOnly?: boolean;
   /** Inputs at hand: they give the shapes, and where a shape or a course depends on small ones, their values. */
@@ -130,6 +135,7 @@ function compileOptions(path: string, options: ModelOptions, { imported }: Legal
     ...(options.effort === undefined ? {} : { effort: options.effort }),
     ...(options.without === undefined ? {} : { without: options.without }),
     ...(options.inFlight === undefined ? {} : { inFlight: options.inFlight }),
+    ...(options.allocator === undefined ? {} : { allocator: options.allocator }),
     ...(options.repeats === undefined ? {} : { repeats: options.repeats }),
     ...(options.placement === undefined ? {} : { placement: options.placement }),
     otherDemands: () => shorterDemands(path, options),

@@ -8,7 +8,9 @@ import { sealedProgram } from "../fuzz/sealed-program.ts";
 import { type DiagnosticCode, diagnosticCodes } from "../ir/diag/codes.ts";
 import { parseGraph } from "../ir/graph/parse.ts";
 import { main } from "../src/commands/main.ts";
+import { compileModel, type ModelOptions } from "../src/compile-model.ts";
 import { matmulModel, transformerModel } from "../src/modelgen/transformer-model.ts";
+import { presetTarget } from "../src/targets/presets.ts";
 import { lpuc, scratchFolder } from "./cli-runner.ts";
 import { announced, type Bytes, int, joined, message, model, node, text, valueInfo } from "./onnx-bytes.ts";
 
@@ -31,6 +33,15 @@ beforeAll(async () => {
   writeFileSync(layers, transformerModel({ kind: "encoder", input: "hidden", output: "hidden", ...shape }));
   expect((await lpuc("compile", small, "--target", "ftlpu32", "-o", program, "-q")).status).toBe(0);
 });
+
+/** Codes that the library answers with, where no command leads there. */
+function libraryCodes(path: string, options: Partial<ModelOptions>): Promise<readonly string[]> {
+  const target = presetTarget("ftlpu32");
+  if (target === undefined) throw new Error("no such target");
+  const dims = new Map<string, number>();
+  const compiled = compileModel(path, { target, chips: 1, dims, shapes: new Map(), precision: "fp16", ...options });
+  return Promise.resolve(compiled.ok ? [] : compiled.diagnostics.map(({ code }) => code));
+}
 
 /** Codes that a command prints, as errors or as warnings. */
 async function said(...words: readonly string[]): Promise<readonly string[]> {
@@ -247,6 +258,7 @@ const ways = {
       scratch.path("never.lpu"),
     ),
   LPU4005: () => said("compile", layers, "--chips", "3", "--tensor-parallel", "2", "-o", scratch.path("never.lpu")),
+  LPU4006: () => libraryCodes(layers, { allocator: (buffers) => buffers.map(() => 0) }),
   LPU5001: () => said("verify", small),
   LPU5002: () => damaged((file) => file.writeUInt32LE(99, headerChunk().length - 4)),
   LPU5003: () => said("inspect", written(readFileSync(program).subarray(0, 500), "lpu")),

@@ -370,6 +370,12 @@ export const diagnosticCodes = {
       "With --tensor-parallel N every pipeline stage takes N chips, so the number of chips has to be a multiple of N.",
     exit: 2,
   },
+  LPU4006: {
+    title: "allocator's answer is wrong",
+    explain:
+      "An allocator given to the compiler through the library must answer with one offset for each buffer, in their order, so that no two buffers that live at one time in one bank share an address. The message names what it broke. The compiler's own allocator is held to the same, as an invariant.",
+    exit: 5,
+  },
   LPU5001: {
     title: "not an lpuc program",
     explain: "The file does not start with the mark of a .lpu program. Was it written by `lpuc compile` or `lpuc asm`?",

@@ -84,3 +84,17 @@ export function checkBanked(
   for (const [bank, stays] of staysOf) violations.push(...clashes(bank, stays, buffers, offsets));
   return violations;
 }
+
+/** One violation in words. */
+export function printBankViolation(violation: BankViolation): string {
+  switch (violation.rule) {
+    case "count":
+      return `${violation.offsets} offsets for ${violation.buffers} buffers`;
+    case "offset":
+      return `${violation.buffer}: offset ${violation.offset} is not an address`;
+    case "capacity":
+      return `${violation.buffer}: ends at ${violation.end} in bank ${violation.bank}, which has ${violation.capacity}`;
+    case "overlap":
+      return `${violation.buffers.join(" and ")} are both at ${violation.address} of bank ${violation.bank} in cycle ${violation.time}`;
+  }
+}

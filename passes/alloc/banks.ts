@@ -28,6 +28,9 @@ export type BankedAllocation = {
   readonly groups: readonly BankGroup[];
 };
 
+/** Offsets in the order of the buffers; anyone's, so they are checked before they are believed. */
+export type BankAllocator = (buffers: readonly BankedBuffer[]) => readonly number[];
+
 /** Work for each problem: most are solved without any. */
 const defaultBudget = 20_000;
 
@@ -177,6 +180,15 @@ function placeGroup(buffers: readonly BankedBuffer[], members: readonly number[]
   const standing = new Map([...together.offsets].filter(([index]) => isLasting(index)));
   const { offsets } = stack(buffers, standing, layers, together.peak);
   return { ...together, offsets: new Map([...together.offsets, ...offsets]) };
+}
+
+/** The groups of banks under offsets from elsewhere: with the peaks these give, and no bound. */
+export function groupsUnder(buffers: readonly BankedBuffer[], offsets: readonly number[]): readonly BankGroup[] {
+  const all = buffers.map((_, index) => index);
+  return groupsOf(buffers, all).map(({ banks, members }) => {
+    const ends = members.map((index) => (offsets[index] ?? 0) + (buffers[index]?.size ?? 0));
+    return { banks, buffers: members, peak: ends.reduce((most, end) => Math.max(most, end), 0), lowerBound: 0 };
+  });
 }
 
 /** Offsets for buffers in many banks, each group of banks with the lowest peak the budget finds. */

@@ -1,5 +1,6 @@
 // From compiled blocks, a chip for each and a wired system to the machine program: timeline, address maps, stamped instructions, symbols, bindings.
 
+import { diagnostic } from "../../ir/diag/codes.ts";
 import { type Diagnostic, ok, type Result } from "../../ir/diag/diagnostic.ts";
 import type { Graph } from "../../ir/graph/graph.ts";
 import type { Instruction } from "../../ir/machine/isa.ts";
@@ -13,6 +14,7 @@ import {
 } from "../../ir/machine/program.ts";
 import type { Target } from "../../ir/target/target.ts";
 import type { Topology } from "../../ir/target/topology.ts";
+import type { BankAllocator } from "../alloc/banks.ts";
 import { type BlockChain, correspondence } from "../blocks/blocks.ts";
 import { intervalOf } from "../interval/interval.ts";
 import { graphOfRank, type ShardedGraph } from "../shard/sharded.ts";
@@ -49,6 +51,8 @@ export interface AssemblyOptions {
   readonly inFlight?: number;
   /** An inference is to be as fast as it goes by itself, whatever that means for others that follow. */
   readonly alone?: boolean;
+  /** Instead of our own, for all memory of every chip; its answers are checked. */
+  readonly allocator?: BankAllocator;
 }
 
 export interface AssemblyInput {
@@ -94,6 +98,13 @@ class Draft {
   }
 }
 
+/** Every chip's program begins with the same instruction. */
+function beginDraft(note: number): Draft {
+  const draft = new Draft();
+  draft.add({ kind: "control" }, { op: "deskew", cycle: 0, count: 1, period: 1, note, symbol: -1 });
+  return draft;
+}
+
 /**
  * The program of a timeline. `wheel`: its memory is laid out for inferences so many cycles apart, which need each other's words as well; else for one by
  * itself.
@@ -130,13 +141,11 @@ export function assembleOn(
     const rank = rankOfChip(input, chip);
     const rankGraph = rankGraphs[rank] ?? graph;
     const parts = borderUses(borders, timeline, chip);
-    const memory = planChipMemory(target, instances, parts, end, compiled.states, wheel);
+    const memory = planChipMemory(target, instances, parts, end, compiled.states, wheel, options.allocator);
+    problems.push(...memory.faults.map((fault) => diagnostic("LPU4006", `chip ${chip}: ${fault}`)));
+    if (memory.faults.length > 0) continue;
     uses.push({ chip, memory });
-    const draft = new Draft();
-    draft.add(
-      { kind: "control" },
-      { op: "deskew", cycle: 0, count: 1, period: 1, note: noteFor(notes, "deskew", []), symbol: -1 },
-    );
+    const draft = beginDraft(noteFor(notes, "deskew", []));
     const symbolOf = chipSymbols(symbols, chip, target, memory, parts, end);
     for (const instance of instances)
       stampBlock(input, draft, instance, memory, symbols, symbolOf, notes, origins, chip, end);

@@ -3,6 +3,7 @@ import type { StoredType } from "../../ir/dtype.ts";
 import type { Graph, TensorId } from "../../ir/graph/graph.ts";
 import type { ImageSegment, ProgramSymbol } from "../../ir/machine/program.ts";
 import type { Target } from "../../ir/target/target.ts";
+import type { BankAllocator } from "../alloc/banks.ts";
 import { type Block, correspondence } from "../blocks/blocks.ts";
 import type { Storage } from "../lower/kernel.ts";
 import type { Buffer } from "../schedule/state.ts";
@@ -39,6 +40,7 @@ export interface ChipMemory {
   /** Where everything is, by `regionOf`. */
   readonly addresses: ReadonlyMap<string, number>;
   readonly uses: readonly BankUse[];
+  readonly faults: readonly string[];
   readonly states: States;
 }
 
@@ -149,6 +151,7 @@ export function planChipMemory(
   end: number,
   states: States,
   wheel?: number,
+  allocator?: BankAllocator,
 ): ChipMemory {
   const persistent = new Map<string, PersistentBuffer>();
   for (const { block, blockClass } of instances) {
@@ -163,7 +166,7 @@ export function planChipMemory(
   const passing = wheel === undefined ? once : once.map((region) => onWheel(region, wheel));
   const last = passing.reduce((most, { live }) => Math.max(most, live.at(-1)?.upper ?? 0), Math.max(1, wheel ?? end));
   const standing = [...persistent].map(([key, entry]) => persistentRegion(key, entry, last));
-  return { persistent, states, ...mapRegions(target, [...standing, ...passing]) };
+  return { persistent, states, ...mapRegions(target, [...standing, ...passing], allocator) };
 }
 
 /** Region of a part of a border tensor, given as the class's first block names it; the new value of a state is where the old one is. */

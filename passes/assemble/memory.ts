@@ -3,8 +3,8 @@
 import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { Hemisphere } from "../../ir/target/geometry.ts";
 import type { Target } from "../../ir/target/target.ts";
-import { allocateBanked, type BankedBuffer } from "../alloc/banks.ts";
-import { checkBanked } from "../alloc/banks-check.ts";
+import { allocateBanked, type BankAllocator, type BankedBuffer, groupsUnder } from "../alloc/banks.ts";
+import { checkBanked, printBankViolation } from "../alloc/banks-check.ts";
 import type { Range } from "../alloc/problem.ts";
 
 export interface Region {
@@ -31,6 +31,8 @@ export interface AddressMap {
   /** Word address of each region inside its slices, by key. */
   readonly addresses: ReadonlyMap<string, number>;
   readonly uses: readonly BankUse[];
+  /** What is wrong with the offsets of an allocator that is not ours, in words. */
+  readonly faults: readonly string[];
 }
 
 const bankName = (region: Region, slice: number): string => `${region.hemisphere}${slice}/${region.bank}`;
@@ -48,8 +50,8 @@ function persistentWords(regions: readonly Region[]): number {
   return [...sums.values()].reduce((most, words) => Math.max(most, words), 0);
 }
 
-/** Addresses for all regions of a chip; whether they fit is for the caller to see. */
-export function mapRegions(target: Target, regions: readonly Region[]): AddressMap {
+/** Addresses for all regions of a chip, by our allocator or another; whether they fit is for the caller to see. */
+export function mapRegions(target: Target, regions: readonly Region[], allocator?: BankAllocator): AddressMap {
   const buffers = regions.map(
     (region): BankedBuffer => ({
       id: region.key,
@@ -58,9 +60,11 @@ export function mapRegions(target: Target, regions: readonly Region[]): AddressM
       live: region.live,
     }),
   );
-  const { offsets, groups } = allocateBanked(buffers);
-  const wrong = checkBanked(buffers, offsets, () => Number.MAX_SAFE_INTEGER);
-  invariant(wrong.length === 0, `the address map is wrong: ${JSON.stringify(wrong[0])}`);
+  const given = allocator?.(buffers);
+  const { offsets, groups } =
+    given === undefined ? allocateBanked(buffers) : { offsets: given, groups: groupsUnder(buffers, given) };
+  const faults = checkBanked(buffers, offsets, () => Number.MAX_SAFE_INTEGER).map(printBankViolation);
+  invariant(given !== undefined || faults.length === 0, `the address map is wrong: ${faults[0]}`);
   const addresses = new Map(
     regions.map((region, i) => [region.key, region.bank * target.mem.wordsPerBank + (offsets[i] ?? 0)]),
   );
@@ -68,5 +72,5 @@ export function mapRegions(target: Target, regions: readonly Region[]): AddressM
     const own = members.flatMap((index) => regions[index] ?? []);
     return { names: banks, bank: own[0]?.bank ?? 0, words: peak, persistentWords: persistentWords(own) };
   });
-  return { addresses, uses };
+  return { addresses, uses, faults };
 }
