@@ -224,6 +224,14 @@ const rows: readonly Row[] = [
   output %5 as "y" int32`,
     inputs: { x: [1, 2, 3, -4, 5, 6, 7, 8] },
   },
+  {
+    name: "a view over an operand that was turned",
+    graph: `input %0 "x" : float32[7x48] as "x" float32
+  %1 "r" : float32[336] = reshape(%0) from ["r" "reshape" #0]
+  %2 "y" : float32[336] = add(%1, %1) from ["y" "add" #1]
+  output %2 as "y" float32`,
+    inputs: { x: Array.from({ length: 336 }, (_, i) => i) },
+  },
 ];
 
 function inputValue(graph: string, name: string, numbers: readonly number[]): TensorValue {

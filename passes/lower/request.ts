@@ -105,7 +105,14 @@ export function moveTo(
   return home;
 }
 
-/** A view whose layout algebra failed on the operand as it stands: the operand is turned, or the elements are moved one by one. */
+/** Homes for a view whose layout algebra failed on the operand as it stands: the operand is turned, or the elements are moved one by one. */
+function makeViewHomes(context: LowerContext, id: TensorId, type: StoredType, origins: readonly number[]): void {
+  const node = context.producers.get(id);
+  invariant(node !== undefined, `tensor ${tensorOf(context, id).name} has no home`);
+  if (!turnedOperand(context, node, type, origins)) addHome(context, id, moveThroughView(context, id, origins));
+}
+
+/** The default home with a lane dimension, for a view that has none. */
 function materialiseView(
   context: LowerContext,
   id: TensorId,
@@ -114,15 +121,11 @@ function materialiseView(
   type: StoredType,
   origins: readonly number[],
 ): Home {
-  const node = context.producers.get(id);
-  invariant(node !== undefined, `tensor ${tensorOf(context, id).name} has no home`);
-  if (turnedOperand(context, node, type, origins)) {
-    const fitting = homesOf(context, id).find(({ layout }) => laneDimOf(layout) === laneDim);
-    return fitting !== undefined && !uniform ? fitting : moveTo(context, id, laneDim, uniform, type, origins);
-  }
-  const moved = moveThroughView(context, id, origins);
-  addHome(context, id, moved);
-  return laneDim === laneDimOf(moved.layout) && !uniform ? moved : moveTo(context, id, laneDim, uniform, type, origins);
+  makeViewHomes(context, id, type, origins);
+  // Over a turned operand the lanes can have the dimension in another order: callers rely on the usual one.
+  const usual = JSON.stringify(makeLayout(tensorOf(context, id).shape, laneDim, context.target.lanes).layout);
+  const fitting = homesOf(context, id).find((home) => !home.uniform && JSON.stringify(home.layout) === usual);
+  return fitting !== undefined && !uniform ? fitting : moveTo(context, id, laneDim, uniform, type, origins);
 }
 
 /** Of elements up to so many, one by one is as fast as turning. */
@@ -200,10 +203,9 @@ export function requestRows(
 }
 
 function narrowed(context: LowerContext, id: TensorId, type: StoredType, origins: readonly number[]): Home {
-  const homes = homesOf(context, id);
-  const from =
-    homes[0] ??
-    moveTo(context, id, tensorOf(context, id).shape.length - 1, false, storedTypeOf(tensorOf(context, id)), origins);
+  if (homesOf(context, id).length === 0) makeViewHomes(context, id, storedTypeOf(tensorOf(context, id)), origins);
+  const from = homesOf(context, id)[0];
+  invariant(from !== undefined, `tensor ${tensorOf(context, id).name} has no home`);
   if (from.type === type || !(type === "f16" || type === "f32")) return from;
   const cast = castHome(context, id, from, type, origins);
   addHome(context, id, cast);
