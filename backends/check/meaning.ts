@@ -56,6 +56,47 @@ function mapFloats(a: Lanes, b: Lanes, op: FloatOp): Lanes {
   return lanesOf(x, laneKinds.float);
 }
 
+const scratch = new Float32Array(1);
+const scratchBits = new Int32Array(scratch.buffer);
+
+function bitsOfFloat(x: number): number {
+  scratch[0] = x;
+  return scratchBits[0] as number;
+}
+
+function floatOfBits(bits: number): number {
+  scratchBits[0] = bits;
+  return scratch[0] as number;
+}
+
+/** A known number of so many units is one in float32 as well. */
+const WHOLE = 2 ** 24;
+
+/** Known whole numbers stay known: what they are rounded to later is what numbers are rounded to. */
+const toFloat = (a: Lanes): Lanes =>
+  mapKinds(a, (kind, x) =>
+    kind === laneKinds.bits && Math.abs(x) <= WHOLE ? [kind, bitsOfFloat(x)] : [laneKinds.float, intAt(kind, x)],
+  );
+
+const isPowerOfTwo = (bits: number): boolean => (bits & 0x7fffff) === 0 && bits >>> 23 > 0 && bits >>> 23 < 255;
+const isUsual = (x: number): boolean => x === 0 || (Math.abs(x) >= 2 ** -126 && Math.abs(x) < 2 ** 64);
+
+/** Known numbers times powers of two stay known, for nothing is rounded. */
+function multiply(a: Lanes, b: Lanes): Lanes {
+  if (a.kind === laneKinds.float || b.kind === laneKinds.float) return mapFloats(a, b, multiplyField);
+  const x = newInts(a.x.length);
+  const kinds = newBytes(x.length);
+  for (let i = 0; i < x.length; i++) {
+    const [ka, kb, xa, xb] = [kindAt(a, i), kindAt(b, i), a.x[i] as number, b.x[i] as number];
+    const known = ka === laneKinds.bits && kb === laneKinds.bits && (isPowerOfTwo(xa) || isPowerOfTwo(xb));
+    const product = known ? floatOfBits(xa) * floatOfBits(xb) : 0;
+    const isExact = known && isUsual(product) && isUsual(floatOfBits(xa)) && isUsual(floatOfBits(xb));
+    x[i] = isExact ? bitsOfFloat(product) : multiplyField(floatAt(ka, xa), floatAt(kb, xb));
+    kinds[i] = isExact ? laneKinds.bits : laneKinds.float;
+  }
+  return mixedLanes(x, kinds);
+}
+
 function mapFloat(a: Lanes, kind: number, op: (a: number) => number): Lanes {
   const fa = floatsOf(a);
   const x = newInts(fa.length);
@@ -215,7 +256,7 @@ export function applyOperation(operation: AluOp, a: Lanes, b: Lanes, c: Lanes): 
     case "rsub":
       return mapFloats(b, a, subtractField);
     case "mul":
-      return mapFloats(a, b, multiplyField);
+      return multiply(a, b);
     case "min":
       return mapFloats(a, b, minField);
     case "max":
@@ -241,7 +282,7 @@ export function applyOperation(operation: AluOp, a: Lanes, b: Lanes, c: Lanes): 
     case "roundF16":
       return roundToHalf(a);
     case "toFloat":
-      return mapKinds(a, (kind, x) => [laneKinds.float, intAt(kind, x)]);
+      return toFloat(a);
     case "select":
       return select(a, b, c);
     default:

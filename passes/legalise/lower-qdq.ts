@@ -1,9 +1,19 @@
 // Products of dequantised operands, as exporters write quantised layers: bytes are multiplied exactly, the sums scaled. Else the product is one of
 // floats, as the plain lowering makes it.
+import { invariant } from "../../ir/diag/diagnostic.ts";
 import { numberOf, optionalNumbers } from "../../ir/graph/attr.ts";
 import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
-import { fromInt8, mul, sub, toFloat } from "./arith.ts";
-import { type CoreDraft, isConstant, type QuantisedForm, shapeOf } from "./core-draft.ts";
+import { add, fromInt8, mul, reduce, sub, toFloat, unary } from "./arith.ts";
+import {
+  type CoreDraft,
+  float,
+  isConstant,
+  lazyConstant,
+  type QuantisedForm,
+  shapeOf,
+  staysBytes,
+  tensorOf,
+} from "./core-draft.ts";
 import { blockProduct } from "./lower-block-products.ts";
 import { afterConv, conv, convWindows, perFilter } from "./lower-conv.ts";
 import { afterGemm, gemm, matmul, matmulOf } from "./lower-matmul.ts";
@@ -76,11 +86,37 @@ function bytesProduct(d: CoreDraft, a: QuantisedForm | undefined, b: QuantisedFo
   return mul(d, toFloat(d, sums), mul(d, scalar(a.scale), scalar(b.scale)));
 }
 
+/** A step as the matrix units take it: the least binary16 number, so that a whole number of one byte is its own low byte. */
+const STEP = 2 ** -24;
+
+/** int8 as uint8: 128 more. */
+function unsignedBytes(d: CoreDraft, x: TensorId): TensorId {
+  const { shape, data, name } = tensorOf(d, x);
+  invariant(data !== undefined, "weights are constant");
+  const read = (): Uint8Array => data.read().map((byte) => byte ^ 128);
+  return lazyConstant(d, "uint8", shape, `${name}.unsigned`, { byteLength: data.byteLength, read });
+}
+
+/**
+ * The same in fp16 without widening: weights are loaded as the bytes they are, 2^-24 each, 128 too many; what that is too much is the sum of a row
+ * of `a`, as the matrix units take it.
+ */
+function stepsProduct(d: CoreDraft, a: TensorId, b: QuantisedForm): TensorId {
+  const weights = mul(d, toFloat(d, fromInt8(d, unsignedBytes(d, b.bytes()))), float(d, STEP));
+  const zero = b.zero === undefined ? float(d, 128) : add(d, toFloat(d, b.zero), float(d, 128));
+  const sums = reduce(d, "reduceSum", unary(d, "roundF16", a), [shapeOf(d, a).length - 1]);
+  const excess = mul(d, sums, mul(d, zero, float(d, STEP)));
+  return mul(d, sub(d, matmul(d, a, weights), excess), mul(d, b.scale, float(d, 1 / STEP)));
+}
+
 /** Weights alone are bytes: their steps are multiplied, which every float type holds exactly, and the sums scaled. */
 function weightsProduct(d: CoreDraft, a: () => TensorId, b: QuantisedForm | undefined): TensorId | undefined {
   if (b === undefined || d.without.has("bytes") || shapeOf(d, b.scale).length < 2 || !isEven(d, b, 2)) return undefined;
   const bytes = b.bytes();
   if (!isConstant(d, bytes)) return undefined;
+  const shape = shapeOf(d, bytes);
+  const isMatrix = shape.length === 2 && (shape[0] ?? 1) > 1 && (shape[1] ?? 1) > 1;
+  if (d.precision === "fp16" && isMatrix && staysBytes(d, elementCount(shape))) return stepsProduct(d, a(), b);
   const whole = fromInt8(d, bytes);
   const steps = toFloat(d, b.zero === undefined ? whole : sub(d, whole, b.zero));
   return mul(d, matmul(d, a(), steps), b.scale);

@@ -6,6 +6,7 @@ import type { StoredType } from "../../ir/dtype.ts";
 import { storedTypes } from "../../ir/dtype.ts";
 import type { Graph, GraphNode, GraphTensor, TensorId } from "../../ir/graph/graph.ts";
 import type { Target } from "../../ir/target/target.ts";
+import type { ByteTile } from "./byte-tiles.ts";
 import type { Access, BoundaryKey, ConstContent, Kernel, Storage, StorageId } from "./kernel.ts";
 import { expandLayout, type Layout, makeLayout, reshapeLayout, sliceLayout, transposeLayout } from "./layout.ts";
 
@@ -30,6 +31,8 @@ export interface LowerContext {
   readonly constants: Map<string, StorageId>;
   /** Constant tables whose elements are all float16 numbers: they are kept as such. */
   readonly halfTables: ReadonlySet<TensorId>;
+  /** Constants of which the matrix units take the bytes. */
+  readonly byteTiles: ReadonlyMap<TensorId, ByteTile>;
   /** Lane dimension chosen for each tensor the block computes. */
   readonly laneDims: ReadonlyMap<TensorId, number>;
   /** Moves the elements of a view whose layout algebra has no answer (set by move-view.ts). */

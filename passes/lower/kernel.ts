@@ -97,6 +97,8 @@ export interface ConstTile {
   /** Row r holds n = n0 + r. */
   readonly n0: number;
   readonly rows: number;
+  /** The tensor holds the low bytes of binary16 elements, the high ones are 0; and so many elements along K. */
+  readonly lowOf?: number;
 }
 
 export type Stationary =

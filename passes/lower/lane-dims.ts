@@ -16,6 +16,7 @@ interface Chooser {
   readonly producers: ReadonlyMap<TensorId, GraphNode>;
   readonly outputs: ReadonlySet<TensorId>;
   readonly chosen: Map<TensorId, number>;
+  readonly byteTiles: ReadonlyMap<TensorId, unknown>;
 }
 
 const rounds = 4;
@@ -191,7 +192,10 @@ function unitCost(chooser: Chooser, unit: Unit): number {
     const out = shapeOf(chooser, matmul.outputs[0] as TensorId);
     const dim = chooser.chosen.get(matmul.outputs[0] as TensorId) ?? lastDim(out);
     if (dim < lastDim(out) - 1) cost += 1e6;
-    cost += matmulCycles(chooser, matmul, dim === lastDim(out) - 1);
+    const lanesAreRows = dim === lastDim(out) - 1;
+    cost += matmulCycles(chooser, matmul, lanesAreRows);
+    // Low bytes alone are no vectors of binary16 elements.
+    if (lanesAreRows && chooser.byteTiles.has(matmul.inputs[1] as TensorId)) cost += 1e9;
   }
   return cost;
 }
@@ -321,8 +325,9 @@ export function chooseLaneDims(
   plan: UnitPlan,
   producers: ReadonlyMap<TensorId, GraphNode>,
   outputs: ReadonlySet<TensorId>,
+  byteTiles: Chooser["byteTiles"],
 ): Map<TensorId, number> {
-  const chooser: Chooser = { graph, target, plan, producers, outputs, chosen: new Map() };
+  const chooser: Chooser = { graph, target, plan, producers, outputs, byteTiles, chosen: new Map() };
   for (const unit of plan.units) assign(chooser, unit, lastDim(shapeOf(chooser, unitTensors(unit)[0] as TensorId)));
   const tied = components(chooser);
   for (let round = 0; round < rounds; round++) {

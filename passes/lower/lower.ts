@@ -3,6 +3,7 @@ import { invariant } from "../../ir/diag/diagnostic.ts";
 import type { FusionSet } from "../../ir/graph/fusions.ts";
 import type { Graph, GraphNode, TensorId } from "../../ir/graph/graph.ts";
 import type { Target } from "../../ir/target/target.ts";
+import { byteTilesOf, withByteTiles } from "./byte-tiles.ts";
 import { buildPass, type Demands, escaping, standardLaneDim } from "./elementwise.ts";
 import { fuseReductions } from "./fuse-reduce.ts";
 import { lowerGather } from "./gather.ts";
@@ -84,13 +85,17 @@ function demandsOf(graph: Graph, plan: UnitPlan, outputs: ReadonlySet<TensorId>)
   return { typesOf, boundaryOut: (id) => outputs.has(id) };
 }
 
-export function lowerBlock(graph: Graph, block: Block, target: Target): LoweredBlock {
+export function lowerBlock(source: Graph, block: Block, target: Target): LoweredBlock {
   const producers = new Map<TensorId, GraphNode>();
   for (const node of block.nodes) for (const output of node.outputs) if (output !== null) producers.set(output, node);
-  const outputs = new Set(block.outputs.filter((id) => graph.tensors[id]?.data === undefined));
-  const plan = planUnits(graph, producers, block, outputs, target);
+  const outputs = new Set(block.outputs.filter((id) => source.tensors[id]?.data === undefined));
+  const byteTiles = byteTilesOf(source, block.nodes, producers, outputs, target);
+  const graph = withByteTiles(source, byteTiles);
+  const inside = new Set([...byteTiles.values()].flatMap((tile) => tile.nodes));
+  const nodes = block.nodes.filter((node) => !inside.has(node));
+  const plan = planUnits(graph, producers, { ...block, nodes }, outputs, target);
   const demands = demandsOf(graph, plan, outputs);
-  const laneDims = chooseLaneDims(graph, target, plan, producers, outputs);
+  const laneDims = chooseLaneDims(graph, target, plan, producers, outputs, byteTiles);
   const context: LowerContext = {
     graph,
     target,
@@ -100,6 +105,7 @@ export function lowerBlock(graph: Graph, block: Block, target: Target): LoweredB
     producers,
     constants: new Map(),
     halfTables: block.halfTables,
+    byteTiles,
     laneDims,
     moveView,
   };
@@ -107,7 +113,8 @@ export function lowerBlock(graph: Graph, block: Block, target: Target): LoweredB
   for (const input of block.inputs) inputHomes.push(...borderInputs(context, input, demands));
   for (const unit of plan.units) {
     lowerUnit(context, plan, unit, outputs, demands);
-    for (const node of unit.nodes) prepareOperands(context, plan, node.outputs[0] as TensorId, originsOf(unit));
+    for (const node of unit.nodes)
+      prepareOperands(context, plan, node.outputs[0] as TensorId, originsOf(context, unit));
   }
   const made = [...outputs].map((id) => ({ tensor: id, home: borderOutput(context, id) }));
   const kernels = block.without.has("running")
@@ -136,8 +143,13 @@ function borderInputs(context: LowerContext, input: BlockInput, demands: Demands
 }
 
 /** Origins of a kernel: indices of graph nodes. */
-const originsOf = (unit: Unit): number[] =>
-  [...unit.nodes, ...(unit.fed ? [unit.fed.matmul, ...unit.fed.views] : [])].map((node) => node.id as number);
+function originsOf(context: LowerContext, unit: Unit): number[] {
+  const nodes = [...unit.nodes, ...(unit.fed ? [unit.fed.matmul, ...unit.fed.views] : [])];
+  const within = nodes.flatMap((node) =>
+    node.inputs.flatMap((id) => (id === null ? [] : (context.byteTiles.get(id)?.nodes ?? []))),
+  );
+  return [...nodes, ...within].map((node) => node.id as number);
+}
 
 /** Whether the sums that feed a unit have its shape: where they are spread over it, they have to stand somewhere first. */
 function feedsElementByElement(context: LowerContext, unit: Unit, fed: NonNullable<Unit["fed"]>): boolean {
@@ -153,7 +165,7 @@ function lowerUnit(
   outputs: ReadonlySet<TensorId>,
   demands: Demands,
 ): void {
-  const origins = originsOf(unit);
+  const origins = originsOf(context, unit);
   const node = unit.nodes[0] as GraphNode;
   switch (unit.kind) {
     case "matmul":

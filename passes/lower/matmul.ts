@@ -144,17 +144,19 @@ function makeSteps(
     let tile: Stationary;
     if (stationary.home === undefined) {
       const shape = tensorOf(context, stationary.id).shape;
+      const low = context.byteTiles.get(stationary.id);
       tile = {
         kind: "const",
         row: block.lane,
         tile: {
-          tensor: stationary.id,
+          tensor: low?.bytes ?? stationary.id,
           byRows: stationary.kDim > stationary.rowDim,
           batch: batchOffset(shape, batch),
           k0: run.start,
           k: run.length,
           n0: block.rows[0] as number,
           rows: block.rows.length,
+          ...(low === undefined ? {} : { lowOf: shape[stationary.kDim] as number }),
         },
       };
     } else {

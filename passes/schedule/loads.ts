@@ -57,7 +57,7 @@ const hidden = 48;
  * Streams that bring a packed tile, of bursts with at least `leastCount` vectors: all there are where loads are the bottleneck, else as few as
  * keep the load hidden, for few find room sooner than many.
  */
-function loadStreams(state: ScheduleState, mode: MxmMode, leastCount: number, bytes: number): number {
+export function loadStreams(state: ScheduleState, mode: MxmMode, leastCount: number, bytes: number): number {
   const { target } = state;
   const { planesPerTile, tileN, vectorPeriod } = specOf(state, mode);
   const most = Math.min(
@@ -171,7 +171,7 @@ function tileColumns(
 }
 
 /** The buffer of a tile, striped over the columns with the fewest weights. */
-function tileBuffer(state: ScheduleState, content: TileContent, rows: number, engine: Hemisphere): Buffer {
+export function tileBuffer(state: ScheduleState, content: TileContent, rows: number, engine: Hemisphere): Buffer {
   const key = tileKey(content);
   const known = state.tiles.get(key);
   if (known !== undefined) return known;

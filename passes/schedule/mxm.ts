@@ -19,6 +19,7 @@ import {
   specOf,
 } from "./engines.ts";
 import { placeLoad, rowLoadCycles, stationaryKey } from "./loads.ts";
+import { lowLoadCycles, placeLowLoad } from "./low-loads.ts";
 import type { ScheduleState } from "./state.ts";
 import {
   addRead,
@@ -55,8 +56,24 @@ export const newAccumulation = (mode: MxmMode, group: MatmulGroup, leastCount: n
 const tileOf = (group: MatmulGroup, index: number): Stationary =>
   (group.steps[index] as MatmulStep).stationary[0] as Stationary;
 
-const stepCycles = (state: ScheduleState, mode: MxmMode, group: MatmulGroup): number =>
-  span(group.count, specOf(state, mode).vectorPeriod) + specOf(state, mode).vectorPeriod - 1;
+/** Cycles of a step: its burst, or the load of its tile where that is the longer one. */
+function stepCycles(state: ScheduleState, { mode, group, leastCount }: Accumulation, index: number): number {
+  const { vectorPeriod } = specOf(state, mode);
+  const burst = span(group.count, vectorPeriod) + vectorPeriod - 1;
+  return Math.max(burst, lowLoadCycles(state, mode, tileOf(group, index), leastCount));
+}
+
+/** Loads a tile for bursts of at least `leastCount` vectors; gives the cycle of the last LW issue. */
+const placeTileLoad = (
+  state: ScheduleState,
+  mode: MxmMode,
+  tile: Stationary,
+  plane: number,
+  leastCount: number,
+): number =>
+  tile.kind === "const" && tile.tile.lowOf !== undefined
+    ? placeLowLoad(state, mode, tile.tile, plane, tile.row, leastCount)
+    : placeLoad(state, mode, tile, plane, leastCount);
 
 /** Cycles until an engine could be done with all it has begun, and have loaded the first tile of an accumulation. */
 function waitFor(state: ScheduleState, { mode, group }: Accumulation, plane: number): number {
@@ -98,13 +115,14 @@ export function placeStepOf(state: ScheduleState, accumulation: Accumulation, in
     accumulation.held = held;
     const planes = planesOf(state, mode, held.plane);
     holdEntries(state, planes, held.entry, group.count);
-    for (const plane of planes) engineOf(state, plane).owed += group.steps.length * stepCycles(state, mode, group);
+    const owed = group.steps.reduce((sum, _, i) => sum + stepCycles(state, accumulation, i), 0);
+    for (const plane of planes) engineOf(state, plane).owed += owed;
   }
   const { plane, entry } = accumulation.held;
   const planes = planesOf(state, mode, plane);
   runStep(state, mode, plane, { group, index, entry, leastCount }, undefined);
   accumulation.placed = index + 1;
-  for (const p of planes) engineOf(state, p).owed -= stepCycles(state, mode, group);
+  for (const p of planes) engineOf(state, p).owed -= stepCycles(state, accumulation, index);
   if (accumulation.placed === group.steps.length) releaseEntries(state, planes, entry);
 }
 
@@ -179,7 +197,9 @@ export function scheduleMatmul(
     group.steps.forEach((_, index) => {
       queue.steps.push({ group, index, entry: 0, leastCount });
     });
-    queue.work += group.steps.length * span(group.count, specOf(state, mode).vectorPeriod);
+    const burst = span(group.count, specOf(state, mode).vectorPeriod);
+    for (const step of group.steps)
+      queue.work += Math.max(burst, lowLoadCycles(state, mode, step.stationary[0] as Stationary, leastCount));
   }
   for (;;) {
     const open = queues.filter((queue) => queue.next < queue.steps.length);
@@ -212,13 +232,13 @@ function runStep(
   let from = busyUntil(state, planes) + 1;
   let loaded = pending;
   if (!holdsTile(state, planes, key)) {
-    from = install(state, mode, planes, plane, pending ?? placeLoad(state, mode, tile, plane, leastCount), key);
+    from = install(state, mode, planes, plane, pending ?? placeTileLoad(state, mode, tile, plane, leastCount), key);
     loaded = undefined;
   }
   if (after !== undefined && leastCount < fewVectors) {
     const next = tileOf(after.group, after.index);
     if (!holdsTile(state, planes, stationaryKey(state, mode, next)))
-      loaded = placeLoad(state, mode, next, plane, after.leastCount);
+      loaded = placeTileLoad(state, mode, next, plane, after.leastCount);
   }
   const matmulStep = group.steps[index] as MatmulStep;
   const init = index === 0;
