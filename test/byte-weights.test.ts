@@ -49,6 +49,7 @@ describe("w8a16", () => {
     [1, 1024, 512, 2.2],
     [3, 321, 330, 3],
     [40, 500, 260, 3],
+    [1, 64, 1200, 3],
   ])("%i x %i x %i: nothing is widened, in less than %f times the cycles of fp16", (m, k, n, times) => {
     const [bytes, halves] = [compiled(product(m, k, n), "w8a16"), compiled(product(m, k, n), "fp16")];
     expect(violationsOf(bytes.program)).toEqual([]);

@@ -114,6 +114,16 @@ export const isConstant = (d: CoreDraft, id: TensorId): boolean => tensorOf(d, i
 /** The node that makes a tensor; constants and inputs have none. */
 export const producerOf = (d: CoreDraft, id: TensorId): CoreNode | undefined => d.producers.get(id);
 
+/** Steps back that are taken to see where a tensor comes from. */
+const MOST_STEPS_BACK = 16;
+
+/** Whether a tensor is made of constants alone, widened or dequantised on the machine. */
+export function isMadeOfConstants(d: CoreDraft, id: TensorId, steps = MOST_STEPS_BACK): boolean {
+  if (isConstant(d, id)) return true;
+  const inputs = d.producers.get(id)?.inputs ?? [];
+  return steps > 0 && inputs.length > 0 && inputs.every((input) => isMadeOfConstants(d, input, steps - 1));
+}
+
 /** The producer if it is a given op. */
 export function producedBy(d: CoreDraft, id: TensorId, op: CoreOp): CoreNode | undefined {
   const node = d.producers.get(id);

@@ -3,7 +3,7 @@
 import { numberOf, optionalNumber } from "../../ir/graph/attr.ts";
 import { elementCount, type TensorId } from "../../ir/graph/graph.ts";
 import { add, broadcastShape, mul, reduce, toFloat, toInt } from "./arith.ts";
-import { type CoreDraft, constantOf, emitCore, float, isFloat, shapeOf } from "./core-draft.ts";
+import { type CoreDraft, constantOf, emitCore, float, isFloat, isMadeOfConstants, shapeOf } from "./core-draft.ts";
 import { groupedOperands } from "./shared-heads.ts";
 import { hasInput, type Lowered, type LoweringTable, outputType, refuse, type Site } from "./site.ts";
 import { expand, reshape, slice, swapLast, transpose, withRank } from "./views.ts";
@@ -35,10 +35,7 @@ function isThin(d: CoreDraft, a: TensorId, b: TensorId): boolean {
   const [m = 1, k = 1] = shapeOf(d, a).slice(-2);
   const columns = shapeOf(d, b).at(-1) ?? 1;
   return (
-    d.tensors[b]?.data === undefined &&
-    k * THIN_IN_LANES <= d.lanes &&
-    m * k <= THIN_NUMBERS &&
-    m * k * THIN_COLUMNS <= columns
+    !isMadeOfConstants(d, b) && k * THIN_IN_LANES <= d.lanes && m * k <= THIN_NUMBERS && m * k * THIN_COLUMNS <= columns
   );
 }
 
