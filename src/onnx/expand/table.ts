@@ -5,6 +5,7 @@ import { checkCall, parametersOf } from "../../../ir/graph/infer.ts";
 import { isProblem } from "../../../ir/graph/op-row.ts";
 import { constantValue, typeOfTensor } from "../../../passes/fold/draft.ts";
 import { type Emitted, type Importer, type RawCall, reportProblem } from "../import-scope.ts";
+import { decoderMaskedExpansions } from "./decoder-masked.ts";
 import { functionExpansions } from "./functions.ts";
 import { fusedActivationExpansions } from "./fused-activations.ts";
 import { linearAttentionExpansions } from "./linear-attention.ts";
@@ -17,6 +18,7 @@ import { transposedConvolutionExpansions } from "./transposed-convolution.ts";
 import { type ExpansionTable, writerFor } from "./writer.ts";
 
 export const expansions: ExpansionTable = {
+  ...decoderMaskedExpansions,
   ...functionExpansions,
   ...fusedActivationExpansions,
   ...linearAttentionExpansions,
