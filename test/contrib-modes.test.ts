@@ -26,6 +26,7 @@ interface Mode {
   readonly inputs: readonly Operand[];
   readonly attrs?: Readonly<Record<string, Attribute>>;
   readonly outputs?: readonly string[];
+  readonly declared?: Readonly<Record<string, readonly number[]>>;
 }
 
 const flags = (shape: readonly number[], seed: number): Operand => ints("int32", shape, 0, 1, seed);
@@ -91,6 +92,8 @@ interface Grouped {
   /** Entries of each sample, less one. */
   readonly last?: readonly number[];
   readonly packed?: boolean;
+  /** The total length is an input; the caches' is declared. */
+  readonly atRunTime?: boolean;
   readonly attrs?: Readonly<Record<string, Attribute>>;
   readonly extra?: readonly Operand[];
   readonly outputs?: readonly string[];
@@ -103,13 +106,16 @@ function grouped(name: string, g: Grouped): Mode {
     ? [floats([2, queries, (heads + 2 * shared) * size], 1), null, null]
     : [heads, shared, shared].map((count, i) => floats([2, queries, count * size], i + 1));
   const old = cache === 0 ? [null, null] : [floats([2, shared, cache, size], 4), floats([2, shared, cache, size], 5)];
-  const total = constant(listed("int32", [], [Math.max(...last) + 1]));
+  const length = listed("int32", [], [Math.max(...last) + 1]);
+  const total = g.atRunTime === true ? length : constant(length);
+  const declared = { key: [2, shared, cache, size], value: [2, shared, cache, size] };
   return {
     name,
     op: "GroupQueryAttention",
     inputs: [...given, ...old, counts(...last), total, ...extra],
     attrs: { num_heads: 4n, kv_num_heads: 2n, ...attrs },
     outputs: g.outputs ?? ["y", "key", "value"],
+    ...(g.atRunTime === true ? { declared } : {}),
   };
 }
 
@@ -118,6 +124,15 @@ const groupedModes: readonly Mode[] = [
   grouped("a step; rows behind the entries become 0", {}),
   grouped("a step, samples of several lengths", { last: [7, 4] }),
   grouped("a step, a full cache", { cache: 8 }),
+  grouped("a step in caches of fixed size, lengths at run time", { last: [7, 4], atRunTime: true }),
+  grouped("a prompt in caches of fixed size, lengths at run time", {
+    queries: 5,
+    cache: 9,
+    last: [4, 2],
+    atRunTime: true,
+    attrs: { do_rotary: 1n },
+    extra: turns,
+  }),
   grouped("a prompt", { queries: 5, cache: 0, last: [4, 4] }),
   grouped("a padded prompt", { queries: 5, cache: 0, last: [4, 2] }),
   grouped("a padded prompt, turned", { queries: 5, cache: 0, last: [4, 2], attrs: { do_rotary: 1n }, extra: turns }),
@@ -232,9 +247,9 @@ describe("as another operator of onnxruntime has it", () => {
   });
 });
 
-async function verdictOf({ name, op, inputs, attrs = {}, outputs }: Mode) {
+async function verdictOf({ name, op, inputs, attrs = {}, outputs, declared = {} }: Mode) {
   const node = { op, domain: "com.microsoft", inputs, attrs, ...(outputs === undefined ? {} : { outputs }) };
-  return judge(scratch.path(`${op} ${name}`), { name, opset: 17, nodes: [node], toScale: true });
+  return judge(scratch.path(`${op} ${name}`), { name, opset: 17, nodes: [node], toScale: true, declared });
 }
 
 describe("as onnxruntime has it", () => {

@@ -37,6 +37,8 @@ export interface OpCase {
   readonly nodes: readonly NodeSpec[];
   /** Compared with the output's largest magnitude, not with each element. */
   readonly toScale?: boolean;
+  /** Shapes declared for outputs; without them both sides infer all. */
+  readonly declared?: Readonly<Record<string, readonly number[]>>;
 }
 
 /** Numbers in [0, 1), the same for the same seed. */
@@ -104,8 +106,8 @@ interface Written {
   readonly inputs: ReadonlyMap<string, HostTensor>;
 }
 
-/** The model of a case. Outputs carry no type: both sides infer it. */
-export function modelOf({ name, nodes, opset }: OpCase): Written {
+/** The model of a case. Outputs carry no type that is not asked for: both sides infer it. */
+export function modelOf({ name, nodes, opset, declared = {} }: OpCase): Written {
   const inputs = new Map<string, HostTensor>();
   const initializer: object[] = [];
   const use = (operand: Operand): string => {
@@ -140,7 +142,14 @@ export function modelOf({ name, nodes, opset }: OpCase): Written {
     node,
     initializer,
     input: [...inputs].map(([key, tensor]) => valueInfo(key, tensor)),
-    output: (node.at(-1)?.output ?? []).filter((key) => key !== "").map((key) => ({ name: key })),
+    output: (node.at(-1)?.output ?? [])
+      .filter((key) => key !== "")
+      .map((key) => {
+        const shape = declared[key];
+        return shape === undefined
+          ? { name: key }
+          : valueInfo(key, { dtype: "float32", shape, bytes: new Uint8Array(0) });
+      }),
   };
   const domains = [...new Set(nodes.map(({ domain = "" }) => domain))].filter((domain) => domain !== "");
   const opsetImport = [{ domain: "", version: opset }, ...domains.map((domain) => ({ domain, version: 1 }))];

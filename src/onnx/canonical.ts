@@ -227,6 +227,7 @@ const rows: ReadonlyMap<string, readonly Row[]> = new Map<string, readonly Row[]
   ["Upsample", [{ below: always, rewrite: upsample }]],
   ["Resize", [{ below: 11, rewrite: oldResize }]],
   ["Scatter", [{ below: always, rewrite: rename("", "ScatterElements") }]],
+  ["com.microsoft.GroupQueryAttention", [{ below: always, rewrite: declaredTotal }]],
   ["com.microsoft.Gelu", [{ below: always, rewrite: rename("", "Gelu") }]],
 ]);
 
@@ -237,6 +238,17 @@ function oldResize(_: Importer, call: RawCall): Rewritten {
     .set("coordinate_transformation_mode", { kind: "s", value: "asymmetric" })
     .set("nearest_mode", { kind: "s", value: "floor" });
   return { ...call, opType: "Resize", inputs: [x, null, scales], attributes };
+}
+
+const TOTAL_LENGTH = 6;
+
+/** A total length that is known at run time only: how long the caches then are, the model may declare. */
+function declaredTotal(importer: Importer, call: RawCall): Rewritten {
+  const total = call.inputs[TOTAL_LENGTH] ?? null;
+  const present = call.outputs[1] ?? null;
+  const size = present === null ? undefined : importer.declared.get(present)?.[2];
+  if (total === null || size === undefined || constantValue(importer.draft, total) !== undefined) return call;
+  return withInput(call, TOTAL_LENGTH, emitConstant(importer, call, valueFromNumbers("int32", [], [size])));
 }
 
 function upsample(importer: Importer, call: RawCall): Rewritten {

@@ -2,10 +2,34 @@
 import { typeOfTensor } from "../../passes/fold/draft.ts";
 import { codes } from "./import-codes.ts";
 import { type Importer, poison, type Value, warn } from "./import-scope.ts";
-import type { ValueInfo } from "./model.ts";
+import type { Dimension, GraphProto, ValueInfo } from "./model.ts";
 import { dtypeOfElementType, elementTypeName } from "./schema.ts";
 
 const LISTED = 5;
+
+const dimsOf = ({ type }: ValueInfo): readonly Dimension[] => (type.kind === "tensor" ? (type.dims ?? []) : []);
+
+/** Sizes declared for what nodes make: numbers, and symbols that inputs have too. */
+export function noteDeclared(
+  importer: Importer,
+  graph: GraphProto,
+  inputs: readonly ValueInfo[],
+  bound: readonly { readonly name: string; readonly shape: readonly number[] }[],
+): void {
+  const shapes = new Map(bound.map(({ name, shape }) => [name, shape]));
+  const symbols = new Map<string, number>();
+  for (const input of inputs) {
+    dimsOf(input).forEach((dim, at) => {
+      const size = shapes.get(input.name)?.[at];
+      if (dim.kind === "symbol" && size !== undefined) symbols.set(dim.symbol, size);
+    });
+  }
+  const sizeOf = (dim: Dimension): number | undefined => {
+    if (dim.kind === "value") return dim.size < 0 ? undefined : dim.size;
+    return dim.kind === "symbol" ? symbols.get(dim.symbol) : undefined;
+  };
+  for (const info of [...graph.declared, ...graph.outputs]) importer.declared.set(info.name, dimsOf(info).map(sizeOf));
+}
 
 /** `declared` as text where it contradicts the computed type. */
 function contradiction(importer: Importer, declared: ValueInfo, value: Value): string | undefined {

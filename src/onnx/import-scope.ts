@@ -31,6 +31,8 @@ export interface Importer {
   readonly at: { place: NodePlace | undefined };
   /** Names that subgraphs read from the scopes around them. */
   readonly captured: Map<GraphProto, ReadonlySet<string>>;
+  /** Sizes that the model declares for tensors of its main graph, as far as they are numbers once the inputs are bound. */
+  readonly declared: Map<string, readonly (number | undefined)[]>;
 }
 
 export interface NodePlace {

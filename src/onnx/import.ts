@@ -6,7 +6,7 @@ import type { TensorValue } from "../../ir/graph/values.ts";
 import { addConstant, addDraftTensor, createOnnxDraft, draftTensor } from "../../passes/fold/draft.ts";
 import { canonicalOrder } from "../../passes/fold/order.ts";
 import type { ByteSource } from "../io.ts";
-import { checkDeclared } from "./declared.ts";
+import { checkDeclared, noteDeclared } from "./declared.ts";
 import { codes } from "./import-codes.ts";
 import { bindInputs } from "./import-inputs.ts";
 import { functionKey, runScope } from "./import-nodes.ts";
@@ -56,6 +56,7 @@ function buildGraph(importer: Importer, model: ModelProto, options: ImportOption
   ]);
   const free = graph.inputs.filter((input) => !initial.has(input.name));
   const bound = bindInputs(importer, free, options);
+  noteDeclared(importer, graph, free, bound);
   const values = new Map<string, Value>();
   const inputs: GraphInput[] = [];
   const ready = importer.problems.length === 0;
@@ -139,6 +140,7 @@ export function importPartly(source: ByteSource, options: ImportOptions): Result
     spent: { nodes: 0, opened: 0 },
     at: { place: undefined },
     captured: new Map(),
+    declared: new Map(),
   };
   indexFunctions(importer, model.functions, functions);
   const graph = buildGraph(importer, model, options);
