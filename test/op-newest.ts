@@ -31,6 +31,22 @@ const shift = (name: string, direction: string, x: TensorValue, y: TensorValue, 
   expected: [z],
 });
 
+const bitCast = (name: string, to: bigint, x: TensorValue, y: TensorValue): DefinedCall => ({
+  name: `BitCast ${name}`,
+  op: "BitCast",
+  opset: 26,
+  inputs: [x],
+  attrs: { to },
+  expected: [y],
+});
+
+const bitCasts: readonly DefinedCall[] = [
+  bitCast("float32 to int32", 6n, float(1, -2, 0), listed("int32", [3], [0x3f800000, -0x40000000, 0])),
+  bitCast("int32 to float32", 1n, listed("int32", [2], [0x3f800000, -0x40000000]), float(1, -2)),
+  bitCast("int8 to uint8", 2n, int8(-1, -128, 5), listed("uint8", [3], [255, 128, 5])),
+  bitCast("uint16 to int16", 5n, listed("uint16", [2], [65535, 7]), listed("int16", [2], [-1, 7])),
+];
+
 const shifts: readonly DefinedCall[] = [
   shift("left of signed", "LEFT", int8(-8, 4, 64, 1), int8(1, 2, 1, 7), int8(-16, 16, -128, -128)),
   shift("left out of range", "LEFT", int8(-8, 4, -1, 3), int8(8, -1, 127, -128), int8(0, 0, 0, 0)),
@@ -195,6 +211,7 @@ const windows: readonly DefinedCall[] = [
 
 export const definedCalls: readonly DefinedCall[] = [
   ...shifts,
+  ...bitCasts,
   ...moduli,
   emptyMaximum("ReduceMax", "bool", 0),
   emptyMaximum("ReduceMin", "bool", 1),

@@ -110,4 +110,15 @@ function cast(d: CoreDraft, site: Site): Lowered {
   return castTo(d, site.input(0), from, to, saturate, mode);
 }
 
-export const castLowerings: LoweringTable = { Cast: cast, CastLike: cast };
+/** Types whose bits are those of the 32-bit elements they are computed in, or the low ones of a whole number. */
+const bitTypes: ReadonlySet<DType> = new Set(["float32", "int32", "int16", "uint16", "int8", "uint8"]);
+
+function bitCast(d: CoreDraft, site: Site): Lowered {
+  const [from, to] = [typeAt(site, 0).dtype, outputType(site).dtype];
+  const x = site.input(0);
+  if (from === to || (from === "bool" && to === "uint8")) return x;
+  if (!bitTypes.has(from) || !bitTypes.has(to)) return refuse(`${from} is not kept in the bits that ${to} would have`);
+  return isFloatType(from) === isFloatType(to) ? wrapTo(d, x, to) : bitcast(d, x);
+}
+
+export const castLowerings: LoweringTable = { Cast: cast, CastLike: cast, BitCast: bitCast };

@@ -7,6 +7,7 @@ import { defineOp, type EvaluateContext, type OnnxOpRow, problem } from "../op-r
 import {
   allocate,
   bigintsOf,
+  bytesOf,
   encodeFloat,
   is64Bit,
   isBigData,
@@ -16,6 +17,7 @@ import {
   type TensorValue,
   tensorValue,
   valueFromBigints,
+  valueFromBytes,
   valueFromNumbers,
 } from "../values.ts";
 import { outputAt, typeAt, valueAt } from "./rules.ts";
@@ -95,6 +97,22 @@ export const castOps = {
       return isDType(to) ? [{ dtype: to, shape: typeAt(ctx, 0).shape }] : problem("attr", "attribute to is missing");
     },
     evaluate: (ctx) => [convert(ctx)],
+  }),
+  BitCast: defineOp({
+    summary: "the bits of each element as another type of as many bits",
+    inputs: ["input: any"],
+    outputs: ["output"],
+    attrs: { to: { ...dtypeAttr(), required: true } },
+    infer: (ctx) => {
+      const [to, { dtype, shape }] = [optionalDType(ctx.attrs, "to"), typeAt(ctx, 0)];
+      if (!isDType(to)) return problem("attr", "attribute to is missing");
+      if (dtypes[to].bits === dtypes[dtype].bits) return [{ dtype: to, shape }];
+      return problem("attr", `to is ${to}, needed: a type of ${dtypes[dtype].bits} bits, as ${dtype} has`);
+    },
+    evaluate: (ctx) => {
+      const out = outputAt(ctx);
+      return [valueFromBytes(out.dtype, out.shape, bytesOf(valueAt(ctx, 0)))];
+    },
   }),
   CastLike: defineOp({
     summary: "X as the type of the second input",
