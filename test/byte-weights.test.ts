@@ -59,7 +59,7 @@ describe("w8a16", () => {
   });
 
   it("fits machines of few lanes", () => {
-    const made = compiled(product(2, 70, 45), "w8a16", "ftlpu32");
+    const made = compiled(product(2, 270, 245), "w8a16", "ftlpu32");
     expect(violationsOf(made.program)).toEqual([]);
     expect(loadsOf(made.program).widens).toBe(false);
   });

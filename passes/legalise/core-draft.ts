@@ -233,10 +233,6 @@ function foldsToConstant(d: CoreDraft, inputs: readonly TensorId[], dtype: DType
   return elementCount(shape) <= SMALL_ELEMENTS || bytes <= inputBytes * FOLD_GROWTH;
 }
 
-/** Whether a constant of so many bytes stays one of bytes, to be widened on the machine. */
-export const staysBytes = (d: CoreDraft, count: number): boolean =>
-  count > SMALL_ELEMENTS || (d.keepsBytes && count > FEW_BYTES);
-
 function foldedConstant(
   d: CoreDraft,
   op: CoreOp,

@@ -10,8 +10,8 @@ import {
   isConstant,
   lazyConstant,
   type QuantisedForm,
+  SMALL_ELEMENTS,
   shapeOf,
-  staysBytes,
   tensorOf,
 } from "./core-draft.ts";
 import { blockProduct } from "./lower-block-products.ts";
@@ -116,7 +116,8 @@ function weightsProduct(d: CoreDraft, a: () => TensorId, b: QuantisedForm | unde
   if (!isConstant(d, bytes)) return undefined;
   const shape = shapeOf(d, bytes);
   const isMatrix = shape.length === 2 && (shape[0] ?? 1) > 1 && (shape[1] ?? 1) > 1;
-  if (d.precision === "fp16" && isMatrix && staysBytes(d, elementCount(shape))) return stepsProduct(d, a(), b);
+  // The sum of a row takes longer than small weights do to be widened.
+  if (d.precision === "fp16" && isMatrix && elementCount(shape) > SMALL_ELEMENTS) return stepsProduct(d, a(), b);
   const whole = fromInt8(d, bytes);
   const steps = toFloat(d, b.zero === undefined ? whole : sub(d, whole, b.zero));
   return mul(d, matmul(d, a(), steps), b.scale);
