@@ -49,8 +49,9 @@ function stageProblem(
   if (startCycle > window.start)
     return `is said to begin at cycle ${startCycle}, its first instruction issues at ${window.start}`;
   if (endCycle < window.end) return `is said to end at cycle ${endCycle}, its last word is written at ${window.end}`;
-  // When all is written and all streams are empty, no stage is under way.
-  const over = program.latencyCycles + columnCount(target) + target.mem.latency.write;
+  // When all is written, all streams are empty and the engines could take another vector, no stage is under way.
+  const engineWait = Math.max(...Object.values(target.mxm.modes).map(({ vectorPeriod }) => vectorPeriod - 1));
+  const over = program.latencyCycles + columnCount(target) + target.mem.latency.write + engineWait;
   return endCycle > over ? `is said to end at cycle ${endCycle}, nothing is under way from ${over} on` : undefined;
 }
 

@@ -65,10 +65,11 @@ export function lowerBoundOf(input: AssemblyInput, timeline: SystemTimeline): Pr
   const writes = mostOfChips(input, (blockClass) => accessesOf(blockClass).writes);
   const mem = Math.ceil(Math.max(reads, writes) / sliceCount(target));
   const period = linkVectorPeriod(target);
+  // The last vector starts behind the others and arrives `latency` later.
   const link = Math.max(
     0,
     ...timeline.traffic.map(({ transfers: { vectors, busiest } }) =>
-      vectors === 0 ? 0 : Math.ceil(busiest * period) + target.link.latency,
+      vectors === 0 ? 0 : Math.ceil((busiest - 1) * period) + target.link.latency,
     ),
   );
   const chain = chainBound({ ...input, graph: sharded.graph, exchanges: sharded.exchanges });

@@ -1,6 +1,7 @@
 // The initiation interval of a program that is scheduled and placed to the last instruction: nothing moves, one inference just follows another as soon
 // as every resource of the system allows.
 import type { Program } from "../../ir/machine/program.ts";
+import { linkVectorPeriod } from "../../ir/target/geometry.ts";
 import { type IntervalSolution, leastInterval } from "./least.ts";
 import { addMatrixUses } from "./matrix.ts";
 import { addUnitUses } from "./units.ts";
@@ -24,6 +25,12 @@ export function programUses(program: Program, most = MOST_STRETCHES): readonly U
   return isFull(collector) ? undefined : usesOf(collector);
 }
 
+/** Cycles for which a unit may be taken after its last issue, when the chip is done with the inference. */
+function lastHold({ target, chips }: Scheduled): number {
+  const engine = Math.max(...Object.values(target.mxm.modes).map(({ vectorPeriod }) => vectorPeriod));
+  return Math.max(engine, chips.length > 1 ? Math.ceil(linkVectorPeriod(target)) : 1) - 1;
+}
+
 /** `busiest`: cycles for which the busiest chip has one inference; at most `inFlight` are to be under way at once. */
 export function intervalOf(
   program: Scheduled,
@@ -31,7 +38,7 @@ export function intervalOf(
   inFlight: number | undefined,
 ): Pick<IntervalSolution, "interval" | "bound"> {
   const least = inFlight === undefined ? 1 : Math.ceil(program.latencyCycles / inFlight);
-  const most = Math.max(busiest, least, 1);
+  const most = Math.max(busiest + lastHold(program), least, 1);
   const uses = programUses({ ...program, initiationIntervalCycles: most });
   return uses === undefined ? { interval: most, bound: least } : leastInterval({ uses, least, most });
 }
