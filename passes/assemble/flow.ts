@@ -1,6 +1,7 @@
 // The program of a model, for one inference and for many that follow one another: first as fast as one goes by itself; then, where chips wait for each
 // other's transfers, with transfers and memory planned for inferences as close as the busiest stage allows. The better of both is taken.
 import type { Result } from "../../ir/diag/diagnostic.ts";
+import { memoryGap } from "../../ir/machine/memory-fill.ts";
 import { type Assembled, type AssemblyInput, type AssemblyOptions, assembleOn } from "./assemble.ts";
 import { borderOrdinals } from "./classes.ts";
 import { type Ordinals, planFlow, planTimeline, type SystemTimeline, type TimelineInput } from "./timeline.ts";
@@ -40,6 +41,9 @@ function flowTimeline(
   return undefined;
 }
 
+/** Share by which memory may be above the least it could be for the sake of a shorter interval. */
+const MOST_GAP = 0.05;
+
 /** What is lost is latency, of every inference: it counts twice, so the interval must shrink by twice the share by which the latency grows. */
 const lossOf = (interval: number, latency: number): number => interval * latency * latency;
 
@@ -68,7 +72,7 @@ export function assembleProgram(input: AssemblyInput, options: AssemblyOptions):
     if (!together.ok) continue;
     const found = together.value.program;
     const foundLoss = lossOf(found.initiationIntervalCycles, found.latencyCycles);
-    if (foundLoss >= loss) continue;
+    if (foundLoss >= loss || memoryGap(found) > Math.max(MOST_GAP, memoryGap(program))) continue;
     best = together.value;
     loss = foundLoss;
   }
